@@ -1,0 +1,1 @@
+"""The authority: keys, policy, issuance, revocation, journal. It knows no HTTP and no timer."""

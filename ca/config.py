@@ -1,0 +1,284 @@
+"""One typed configuration tree: flag > environment `CERTWRIGHT_SECTION__KEY` > TOML file > default.
+
+`load(path)` answers a frozen `Config` or raises one `ConfigError` that names every wrong key with its
+path. Relative paths in the file are taken from the file's own folder. In production mode the security
+keys (`SECURITY_KEYS`) come from the file alone: an environment variable for one of them is an error.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ca.errors import ConfigError
+
+SECURITY_KEYS = (
+    "mode",
+    "hsm",
+    "ca.permitted_names",
+    "acme.validation.allow_networks",
+    "acme.validation.deny_networks",
+)
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(value: object) -> object:
+    """`90d`, `24h`, `1h30m` or a whole number of seconds, as seconds. Other values are left to the type check."""
+    if not isinstance(value, str):
+        return value
+    parts = re.findall(r"(\d+)([smhd])", value)
+    if not parts or "".join(n + u for n, u in parts) != value:
+        raise ValueError(f"{value!r} is no duration: write 90d, 24h or 1h30m")
+    return sum(int(n) * _UNITS[u] for n, u in parts)
+
+
+Seconds = Annotated[int, BeforeValidator(seconds), Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    """Where the doors are."""
+
+    https_listen: str = Field("127.0.0.1:8443", description="address and port of ACME, API and UI (HTTPS)")
+    http_listen: str = Field("127.0.0.1:8080", description="address and port of the status plane (plain HTTP)")
+    public_url: str = Field("https://localhost:8443", description="the URL clients use; each JWS url is compared")
+    status_url: str = Field("http://localhost:8080", description="the URL that certificates name for OCSP and CRLs")
+    metrics_listen: str = Field("", description="loopback address of a plain /metrics listener; empty for none")
+    metrics_token_file: Path | None = Field(None, description="file with the bearer token that opens /metrics")
+    trusted_proxies: list[str] = Field([], description="networks whose X-Forwarded-For is believed")
+    workers: int = Field(2, ge=1, le=64, description="web worker processes")
+    threads: int = Field(4, ge=1, le=64, description="threads in each web worker")
+    names: list[str] = Field([], description="further names and addresses in the own server certificate")
+    tls_dir: Path = Field(Path("state/tls"), description="folder of the own server key and certificate")
+
+
+class Database(Section):
+    """Where the records are."""
+
+    url: str = Field("sqlite:///state/certwright.sqlite", description="sqlite:///PATH or postgresql://…")
+    migrate_url: str = Field("", description="URL of a role that may change tables; empty: database.url")
+    timeout: Seconds = Field(10, description="how long a writer waits for a lock")
+
+
+class HSM(Section):
+    """The token of the service. The root's token stands in no configuration."""
+
+    module: str = Field("", description="path of the PKCS#11 module (empty: CERTWRIGHT_PKCS11_MODULE)")
+    token_label: str = Field("certwright", description="label of the token")
+    pin_source: str = Field("file:secrets/pin", description="file:PATH, env:NAME or credential:NAME (systemd)")
+    environment: dict[str, str] = Field({}, description="environment of the module, such as SOFTHSM2_CONF")
+    accept_software_token: bool = Field(False, description="let production mode run on a software token")
+    sessions: int = Field(4, ge=1, le=64, description="sessions the signer holds open")
+
+
+class Signer(Section):
+    """The process that owns the token."""
+
+    socket: Path = Field(Path("state/signer.sock"), description="the signer's Unix socket")
+    state_dir: Path = Field(Path("state/signer"), description="pins and rules of the signer, its own folder")
+    timeout: Seconds = Field(10, description="deadline of one call")
+    queue: int = Field(256, ge=1, description="requests that may wait in one lane")
+    responder_days: int = Field(30, ge=2, le=90, description="life of a delegated OCSP responder")
+
+
+class CA(Section):
+    """The authority's own rules."""
+
+    issuer: str = Field("issuing", description="name of the issuer that new certificates come from")
+    permitted_names: list[str] = Field([], description="name constraints: DNS names and networks (CIDR)")
+    reserved_names: list[str] = Field([], description="further names that only the product itself may hold")
+    publication_dir: Path = Field(Path("state/public"), description="folder of the status plane")
+    crl_life: Seconds = Field(7 * 86400, description="time from thisUpdate to nextUpdate of a leaf CRL", le=10 * 86400)
+    ocsp_life: Seconds = Field(86400, description="validity of an OCSP answer", ge=3600, le=10 * 86400)
+    intent_timeout: Seconds = Field(60, description="age at which an unfinished intent is abandoned", ge=10)
+
+
+class Validation(Section):
+    """How challenges are fetched, and where they may not go."""
+
+    resolvers: list[str] = Field([], description="DNS servers host:port; empty: the machine's")
+    http_port: int = Field(80, ge=1, le=65535, description="port of http-01")
+    tls_alpn_port: int = Field(443, ge=1, le=65535, description="port of tls-alpn-01")
+    allow_networks: list[str] = Field([], description="special ranges that validation may reach")
+    deny_networks: list[str] = Field([], description="networks that validation never reaches")
+    timeout: Seconds = Field(10, description="deadline of one challenge fetch", ge=1, le=60)
+    attempts: int = Field(3, ge=1, le=10, description="tries before a challenge is invalid")
+    socket: Path = Field(Path("state/fetcher.sock"), description="the fetcher's Unix socket")
+
+
+class ACME(Section):
+    """The ACME server."""
+
+    external_account_required: bool = Field(False, description="new accounts need an external account binding")
+    profiles: list[str] = Field(["server"], description="profiles that ACME offers, the default first")
+    terms_of_service: str = Field("", description="URL of the terms, empty for none")
+    website: str = Field("", description="URL in the directory's meta")
+    order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
+    authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
+    nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
+    max_names: int = Field(100, ge=1, le=1000, description="names in one order")
+    validation: Validation = Validation()
+
+
+class Audit(Section):
+    """The journal."""
+
+    witnesses: list[str] = Field([], description="URLs of witnesses (not used yet)")
+    sequence_every: Seconds = Field(1, description="interval of the journal's sequencer", ge=1)
+
+
+class Scheduler(Section):
+    """How often jobs look whether something is due."""
+
+    crl: Seconds = Field(60, description="look for due CRLs", ge=1)
+    ocsp: Seconds = Field(60, description="look for due OCSP answers", ge=1)
+    renewals: Seconds = Field(300, description="look for own certificates and responders to renew", ge=1)
+    expiry: Seconds = Field(300, description="expire orders, authorizations, nonces, idempotency keys", ge=1)
+    sweep: Seconds = Field(15, description="abandon orphaned intents, retry challenges", ge=1)
+    lease: Seconds = Field(30, description="life of the scheduler's lease", ge=5)
+
+
+class ProfileConfig(Section):
+    """One kind of certificate."""
+
+    key_types: list[str] = Field(
+        ["ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519"], description="accepted keys"
+    )
+    extended_key_usage: list[str] = Field(["serverAuth"], description="serverAuth and/or clientAuth")
+    name_kinds: list[str] = Field(["dns", "ip"], description="kinds of names: dns, ip, uri")
+    permitted_names: list[str] = Field([], description="name patterns; empty: whatever the issuer permits")
+    allow_wildcard: bool = Field(False, description="wildcard names may be issued")
+    validity: Seconds = Field(90 * 86400, description="life when the asker names none")
+    max_validity: Seconds = Field(0, description="longest life that may be asked for; 0: validity")
+    backdate: Seconds = Field(300, description="how far notBefore lies before the clock", le=3600)
+    no_revocation: bool = Field(False, description="noRevAvail: no OCSP and CRL, at most 7 days (RFC 9608)")
+
+
+SAMPLE_PROFILES: dict[str, ProfileConfig] = {
+    "server": ProfileConfig(allow_wildcard=True),
+    "client": ProfileConfig(extended_key_usage=["clientAuth"], name_kinds=["dns", "uri"], validity=30 * 86400),
+    "mtls": ProfileConfig(extended_key_usage=["serverAuth", "clientAuth"], name_kinds=["dns", "ip", "uri"]),
+    "short-lived": ProfileConfig(validity=6 * 86400, backdate=300, no_revocation=True),
+}
+
+
+class Config(BaseSettings):
+    """The whole tree; relative paths start from the folder of the file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="CERTWRIGHT_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    mode: Literal["demo", "production"] = Field("production", description="demo: loopback only, 30 days, never trusted")
+    server: Server = Server()
+    database: Database = Database()
+    hsm: HSM = HSM()
+    signer: Signer = Signer()
+    ca: CA = CA()
+    acme: ACME = ACME()
+    audit: Audit = Audit()
+    scheduler: Scheduler = Scheduler()
+    profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
+    _root: Path = PrivateAttr(Path("."))
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file: the file's values arrive as initial values."""
+        return (EnvSettingsSource(settings_cls), init_settings)
+
+    def path(self, value: Path | str) -> Path:
+        """A path of the configuration, made absolute from the file's folder."""
+        return (self._root / value).resolve()
+
+    def database_url(self, url: str = "") -> str:
+        """`database.url` (or another URL) with a relative SQLite path made absolute."""
+        url = url or self.database.url
+        head, _, rest = url.partition(":///")
+        if head == "sqlite" and rest and not rest.startswith("/"):
+            return f"sqlite:///{self.path(rest)}"
+        return url
+
+    def digest(self) -> str:
+        """SHA-256 of the effective configuration in canonical JSON: journalled at each start."""
+        return hashlib.sha256(msgspec.json.encode(self.model_dump(mode="json"), order="sorted")).hexdigest()
+
+
+def load(path: Path | str | None = None) -> Config:
+    """Reads FILE (or `CERTWRIGHT_CONFIG`) and the environment. Raises `ConfigError` naming every wrong key."""
+    path = Path(path or os.environ.get("CERTWRIGHT_CONFIG") or "certwright.toml")
+    values = _read(path)
+    _refuse_environment_for_security(values)
+    try:
+        config = Config(**values)
+    except ValidationError as error:
+        problems = "; ".join(_problem(one) for one in error.errors())
+        raise ConfigError(f"{path}: {problems}.", next_step="Run 'certwright config show' for all keys.") from None
+    config._root = path.resolve().parent
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration at {path}.",
+            next_step="Name one by --config FILE or CERTWRIGHT_CONFIG, or run 'certwright demo'.",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}.", next_step="Mend that line and run it again.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", next_step="Check its owner and mode.") from None
+
+
+def _refuse_environment_for_security(values: Mapping[str, Any]) -> None:
+    if values.get("mode", "production") != "production":
+        return
+    prefixes = tuple("CERTWRIGHT_" + key.upper().replace(".", "__") for key in SECURITY_KEYS)
+    found = sorted(name for name in map(str.upper, os.environ) if name.startswith(prefixes))
+    if found:
+        raise ConfigError(
+            f"In production mode security keys come from the file alone, but the environment sets {', '.join(found)}.",
+            next_step="Write them into the file, or unset them.",
+        )
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "configuration"
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg']}"
+    near = difflib.get_close_matches(where, list(_keys(Config)), n=1)
+    return f"{where} is no key" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, info in model.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _keys(info.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def keys() -> Iterator[str]:
+    """Every key of the tree in dotted form, for docs, help and the nearest-name hint."""
+    return _keys(Config)
