@@ -1,0 +1,44 @@
+"""Real clients against the product as a user starts it. Everything stays on loopback and below a temporary folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop import world
+from tests.interop.relying import RelyingParty
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.Demo]:
+    """One running demo for all client tests of this session."""
+    with world.demo(tmp_path_factory.mktemp("product") / "demo") as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home for one client."""
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def relying(demo: world.Demo, tmp_path: Path) -> RelyingParty:
+    """A relying party that trusts the demo's root and nothing else."""
+    (tmp_path / "relying").mkdir()
+    return RelyingParty(demo.root, tmp_path / "relying")
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The http-01 port, held for this test alone: for clients that listen themselves."""
+    with world.challenge_port() as number:
+        yield number
+
+
+@pytest.fixture
+def wellknown(port: int, tmp_path: Path) -> Iterator[Path]:
+    """The folder whose files are served as http-01 answers: for clients that only write files."""
+    with world.webroot(tmp_path / "www") as folder:
+        yield folder

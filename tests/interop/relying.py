@@ -1,0 +1,197 @@
+"""What relying parties make of a certificate: OpenSSL's verifier, its OCSP client, and pkilint.
+
+Nothing here knows how the product works: each URL is taken from the certificate itself.
+"""
+
+import base64
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
+from pkilint import loader, pkix, report
+from pkilint.pkix import certificate, crl, extension, name, ocsp
+from pkilint.validation import ValidationFindingSeverity
+
+from tests.interop.world import environment, need, run
+
+PEM = serialization.Encoding.PEM
+DER = serialization.Encoding.DER
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a client was given: the leaf first, then what certifies it, no root."""
+
+    certificates: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def read(cls, *files: Path) -> "Chain":
+        return cls.parse(b"".join(file.read_bytes() for file in files))
+
+    @classmethod
+    def parse(cls, pem: bytes) -> "Chain":
+        return cls(tuple(x509.load_pem_x509_certificates(pem)))
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        return self.certificates[0]
+
+    @property
+    def issuer(self) -> x509.Certificate:
+        return self.certificates[1]
+
+    @property
+    def serial(self) -> int:
+        return self.leaf.serial_number
+
+    @property
+    def names(self) -> set[str]:
+        found = self.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return set(found.get_values_for_type(x509.DNSName))
+
+
+class RelyingParty:
+    """A program that trusts one root and asks whatever the certificate tells it to ask."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root = root
+        self.folder = folder
+        self.openssl = need("openssl")
+        self.env = environment(folder)
+
+    def accepts(self, chain: Chain, *names: str, key: Path | None = None) -> None:
+        """Holds if the chain is strictly valid, unrevoked by CRL and OCSP, made for these names and this key."""
+        assert chain.names == set(names)
+        assert key is None or self._public(key) == _spki(chain.leaf), "the certificate is for another key"
+        said = self._verify(chain, names[0], ok=(0,))
+        assert "leaf.pem: OK" in said
+        assert self._status_by_post(chain) == self._status_by_get(chain) == "good"
+        assert chain.serial not in {entry.serial_number for entry in self._crl(chain)}
+        self.lints(chain)
+
+    def refuses(self, chain: Chain, reason: str = "") -> None:
+        """Holds if OCSP (both methods) and the CRL call the leaf revoked, and OpenSSL therefore refuses it."""
+        assert self._status_by_post(chain, reason) == self._status_by_get(chain, reason) == "revoked"
+        assert chain.serial in {entry.serial_number for entry in self._crl(chain)}
+        assert "certificate revoked" in self._verify(chain, *list(chain.names)[:1], ok=(2,))
+        self.lints(chain)
+
+    def lints(self, chain: Chain) -> None:
+        """Holds if pkilint finds nothing from WARNING up in certificates, OCSP answer and CRL."""
+        for one in chain.certificates:
+            _clean(_CERTIFICATE, loader.RFC5280CertificateDocumentLoader(), one.public_bytes(DER))
+        _clean(_OCSP, loader.RFC6960OCSPResponseDocumentLoader(), self._get_answer(chain))
+        _clean(_CRL, loader.RFC5280CertificateListDocumentLoader(), self._crl(chain).public_bytes(DER))
+
+    # -- openssl ---------------------------------------------------------------------------------------------------
+    def _verify(self, chain: Chain, host: str, ok: tuple[int, ...]) -> str:
+        """`openssl verify`, strict, with CRLs for every link fetched by OpenSSL itself."""
+        leaf, issuers = self._files(chain)
+        strict = ("-x509_strict", "-check_ss_sig", "-purpose", "sslserver", "-verify_hostname", host)
+        revocation = ("-crl_check_all", "-crl_download")
+        trust = ("-CAfile", self.root, "-no-CApath", "-no-CAstore", "-untrusted", issuers)
+        return run(self.openssl, "verify", *strict, *revocation, *trust, leaf, env=self.env, ok=ok)
+
+    def _status_by_post(self, chain: Chain, reason: str = "") -> str:
+        url = _access(chain.leaf, AuthorityInformationAccessOID.OCSP)
+        return self._ocsp(chain, "-url", url, reason=reason)
+
+    def _status_by_get(self, chain: Chain, reason: str = "") -> str:
+        answer = self.folder / "answer.der"
+        answer.write_bytes(self._get_answer(chain))
+        return self._ocsp(chain, "-no_nonce", "-respin", str(answer), reason=reason)
+
+    def _get_answer(self, chain: Chain) -> bytes:
+        """The OCSP answer by GET, as nginx asks for it: base64 with escapes in the path."""
+        leaf, issuers = self._files(chain)
+        request = self.folder / "request.der"
+        asked = ("-issuer", issuers, "-cert", leaf, "-no_nonce", "-reqout", request)
+        run(self.openssl, "ocsp", *asked, env=self.env)
+        path = urllib.parse.quote(base64.b64encode(request.read_bytes()).decode(), safe="")
+        url = _access(chain.leaf, AuthorityInformationAccessOID.OCSP)
+        return fetch(f"{url}/{path}", "application/ocsp-response")
+
+    def _ocsp(self, chain: Chain, *how: str, reason: str = "") -> str:
+        """The status that `openssl ocsp` reads, its signature and responder certificate verified up to the root."""
+        leaf, issuers = self._files(chain)
+        trusted = self.folder / "trusted.pem"
+        trusted.write_bytes(self.root.read_bytes() + issuers.read_bytes())
+        who = ("-issuer", issuers, "-cert", leaf, "-CAfile", trusted, "-no-CApath", "-no-CAstore")
+        said = run(self.openssl, "ocsp", *who, *how, env=self.env)
+        assert "Response verify OK" in said, said
+        assert reason in said, said
+        return said.split("leaf.pem: ")[1].split()[0]
+
+    def _public(self, key: Path) -> bytes:
+        """The public half of a client's key file; by OpenSSL, which reads GnuTLS's keys too."""
+        public = self.folder / "public.der"
+        run(self.openssl, "pkey", "-in", key, "-pubout", "-outform", "DER", "-out", public, env=self.env)
+        return public.read_bytes()
+
+    def _crl(self, chain: Chain) -> x509.CertificateRevocationList:
+        points = chain.leaf.extensions.get_extension_for_oid(ExtensionOID.CRL_DISTRIBUTION_POINTS).value
+        der = fetch(points[0].full_name[0].value, "application/pkix-crl")
+        found = x509.load_der_x509_crl(der)
+        assert found.is_signature_valid(chain.issuer.public_key())
+        return found
+
+    def _files(self, chain: Chain) -> tuple[Path, Path]:
+        leaf, issuers = self.folder / "leaf.pem", self.folder / "issuers.pem"
+        leaf.write_bytes(chain.leaf.public_bytes(PEM))
+        issuers.write_bytes(b"".join(one.public_bytes(PEM) for one in chain.certificates[1:]))
+        return leaf, issuers
+
+
+def fetch(url: str, content_type: str) -> bytes:
+    """One plain GET on loopback, without proxies; the body, if it has the type that the standard names."""
+    assert urllib.parse.urlsplit(url).hostname in {"localhost", "127.0.0.1"}, url
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as answer:
+        assert answer.headers["Content-Type"] == content_type
+        return bytes(answer.read())
+
+
+def _access(leaf: x509.Certificate, method: x509.ObjectIdentifier) -> str:
+    found = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    return next(str(one.access_location.value) for one in found if one.access_method == method)
+
+
+def _spki(leaf: x509.Certificate) -> bytes:
+    return leaf.public_key().public_bytes(DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+# -- pkilint, assembled as its own command lines do --------------------------------------------------------------------
+_DECODERS = [
+    pkix.create_attribute_decoder(name.ATTRIBUTE_TYPE_MAPPINGS),
+    pkix.create_extension_decoder(extension.EXTENSION_MAPPINGS),
+]
+_CERTIFICATE = certificate.create_pkix_certificate_validator_container(
+    certificate.create_decoding_validators(name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS),
+    [
+        certificate.create_issuer_validator_container([]),
+        certificate.create_validity_validator_container(),
+        certificate.create_subject_validator_container([]),
+        certificate.create_extensions_validator_container([]),
+        certificate.create_spki_validator_container([]),
+    ],
+)
+_CRL = crl.create_pkix_crl_validator_container(
+    _DECODERS,
+    [
+        crl.create_issuer_validator_container([]),
+        crl.create_validity_validator_container([]),
+        crl.create_extensions_validator_container([]),
+    ],
+)
+_OCSP = ocsp.create_pkix_ocsp_response_validator_container([ocsp.create_response_decoder(), *_DECODERS], [])
+
+
+def _clean(validator: object, load: loader.DocumentLoader, der: bytes) -> None:
+    results = validator.validate(load.load_der_document(der).root)
+    floor = ValidationFindingSeverity.WARNING
+    found = report.ReportGeneratorPlaintext(results, floor).generate()
+    assert report.get_findings_count(results, floor) == 0, found

@@ -1,0 +1,143 @@
+"""The small world of an interop test: the product as a user starts it, and foreign programs on loopback."""
+
+import fcntl
+import functools
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+LAUNCHER = Path(__file__).parents[2] / "certwright"
+CHALLENGE_PORT = 5002  # where the demo fetches http-01 (CONTRACT.md)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """What a program gets of the tester's environment: a path and an empty home, no proxies and no CA bundles."""
+    return {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin", "HOME": str(home), "LANG": "C.UTF-8", **more}
+
+
+def run(
+    *command: str | Path, env: Mapping[str, str], timeout: int = 60, ok: tuple[int, ...] = (0,), cwd: Path | None = None
+) -> str:
+    """Runs a program without a terminal to its end, and answers what it printed (both streams)."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        env=dict(env),
+        cwd=cwd or env["HOME"],
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    assert done.returncode in ok, f"{command[0]} ended with {done.returncode}:\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def need(program: str, package: str = "") -> str:
+    """The path of a foreign program, or a skip that says how to get it."""
+    path = shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not path:
+        pytest.skip(f"{program} is not installed: apt-get install {package or program}")
+    return path
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running `./certwright demo`."""
+
+    folder: Path
+    https_port: int
+    http_port: int
+    banner: str
+
+    @property
+    def origin(self) -> str:
+        return f"https://localhost:{self.https_port}"
+
+    @property
+    def directory(self) -> str:
+        return f"{self.origin}/acme/directory"
+
+    @property
+    def status(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root.pem"
+
+    def certwright(self, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+        """One command of the product, with the demo's configuration; its standard output and errors."""
+        env = environment(self.folder, CERTWRIGHT_CONFIG=str(self.folder / "certwright.toml"))
+        return run(LAUNCHER, *words, env=env, timeout=60, ok=ok)
+
+    def record(self, serial: int) -> dict[str, object]:
+        """What `cert list --json` says of one certificate."""
+        found = [
+            row
+            for row in json.loads(self.certwright("cert", "list", "--json"))
+            if int(str(row["serial"]), 16) == serial
+        ]
+        assert len(found) == 1, f"{serial:x} stands {len(found)} times in the list"
+        return dict(found[0])
+
+
+@contextmanager
+def demo(folder: Path) -> Iterator[Demo]:
+    """Starts the demo as the README says, on free ports, and stops it as the README says."""
+    https_port, http_port = free_port(), free_port()
+    env = environment(folder.parent)
+    ports = ("--https-port", str(https_port), "--http-port", str(http_port))
+    try:
+        banner = run(LAUNCHER, "demo", "--dir", folder, *ports, "--detach", env=env, timeout=180, cwd=folder.parent)
+        yield Demo(folder, https_port, http_port, banner)
+    finally:
+        run(LAUNCHER, "demo", "--dir", folder, "--stop", env=env, timeout=60, cwd=folder.parent, ok=(0, 1))
+
+
+@contextmanager
+def challenge_port() -> Iterator[int]:
+    """Holds port 5002 for one client: there is one such port on a machine, and tests may run side by side."""
+    with (Path(tempfile.gettempdir()) / "certwright-port-5002.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield CHALLENGE_PORT
+
+
+@contextmanager
+def webroot(folder: Path) -> Iterator[Path]:
+    """A web server on 127.0.0.1:5002 for clients that only write files; answers where the challenge files go."""
+    wellknown = folder / ".well-known" / "acme-challenge"
+    wellknown.mkdir(parents=True)
+    page = functools.partial(_Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", CHALLENGE_PORT), page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield wellknown
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Says nothing: pytest shows what the client printed."""
