@@ -17,7 +17,7 @@ from tests.interop import library
 from tests.interop.relying import PEM, Chain, RelyingParty
 from tests.interop.world import Demo, environment, free_port, need, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAME = "caddy.localhost"
 CADDYFILE = """\
 {{

@@ -8,7 +8,7 @@ import pytest
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.world import Demo, environment, need, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAME = "certbot.localhost"
 
 

@@ -12,7 +12,7 @@ from tests.interop import library
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.world import Demo
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 KEYS = {
     "ec-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "ec-p384": lambda: ec.generate_private_key(ec.SECP384R1()),

@@ -7,7 +7,7 @@ import pytest
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.world import Demo, environment, need, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAME = "uacme.localhost"
 HOOK = Path("/usr/share/uacme/uacme.sh")
 SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")

@@ -91,11 +91,8 @@ class Demo:
 
     def record(self, serial: int) -> dict[str, object]:
         """What `cert list --json` says of one certificate."""
-        found = [
-            row
-            for row in json.loads(self.certwright("cert", "list", "--json"))
-            if int(str(row["serial"]), 16) == serial
-        ]
+        rows = json.loads(self.certwright("cert", "list", "--json"))
+        found = [row for row in rows if int(row["serial"], 16) == serial]
         assert len(found) == 1, f"{serial:x} stands {len(found)} times in the list"
         return dict(found[0])
 
