@@ -8,8 +8,11 @@ RUN apt-get update \
 COPY . /opt/certwright
 RUN UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 /opt/certwright/certwright --version \
  && rm -rf /opt/certwright/.certwright/uv \
+ && python3 -m compileall -q /opt/certwright/ca /opt/certwright/acme_server /opt/certwright/scheduler \
+        /opt/certwright/web /opt/certwright/cli \
  && ln -s /opt/certwright/certwright /usr/local/bin/certwright \
- && useradd --system --uid 2560 --create-home --home-dir /var/lib/certwright --shell /usr/sbin/nologin certwright
+ && useradd --system --uid 900 --no-create-home --home-dir /var/lib/certwright --shell /usr/sbin/nologin certwright \
+ && install -d -o certwright -g certwright -m 0700 /var/lib/certwright
 
 # One issuing key a node: the token lives in the volume and is not shared between containers.
 USER certwright
