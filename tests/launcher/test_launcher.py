@@ -29,6 +29,13 @@ def test_a_given_environment_is_used_and_arguments_and_exit_code_pass_through(ch
     assert not (checkout.path / ".certwright").exists()
 
 
+def test_asking_for_help_on_test_installs_nothing(checkout):
+    result = checkout.run("test", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: ./certwright test")
+    assert not (checkout.path / ".certwright").exists()
+
+
 def test_a_given_environment_that_is_none_is_refused(checkout):
     result = checkout.run("cert", "list", CERTWRIGHT_VENV="/nowhere")
     assert result.returncode == 1
