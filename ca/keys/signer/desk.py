@@ -1,0 +1,258 @@
+"""The signer's desk: one method an operation, from a request that was read to an answer.
+
+Nothing here reads sockets or knows PINs. Each method may be called from any thread.
+"""
+
+import re
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from threading import Lock
+from typing import Any
+
+import msgspec
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ca.clock import Clock
+from ca.errors import BadRequest, Conflict, KeyMismatch, PossiblySigned, SigningRefused
+from ca.keys import wire
+from ca.keys.algorithms import ALGORITHMS, PublicKey, load_spki, spki_of
+from ca.keys.handles import private_key_over
+from ca.keys.ring import KeyState, advance
+from ca.keys.signer import responder, rules
+from ca.keys.signer.custody import Custody
+from ca.keys.signer.lanes import LANES, Lane, Lanes
+from ca.keys.signer.peers import Grant, permit
+from ca.keys.signer.pins import Pinned, Pins
+from ca.keys.token import Token, TokenKey
+from ca.records import Key, KeyPurpose, Responder
+
+log = structlog.get_logger()
+
+_KEY_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_CLIENTS_MAY_GENERATE = (KeyPurpose.ISSUING, KeyPurpose.JOURNAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`seconds`: the longest that one call may wait for its turn; `responder_days`: life of a responder."""
+
+    seconds: float
+    responder_days: int
+
+
+class Desk:
+    """Answers requests. `answer` is the only door."""
+
+    def __init__(self, custody: Custody, pins: Pins, lanes: Lanes, limits: Limits, clock: Clock) -> None:
+        self._custody = custody
+        self._pins = pins
+        self._lanes = lanes
+        self._limits = limits
+        self._clock = clock
+        self._signed: Counter[str] = Counter()
+        self._making = Lock()
+
+    def answer(self, grant: Grant, request: wire.Requests) -> wire.Answers:
+        """Carries out what the peer may ask for. Raises `CAError`."""
+        permit(grant, request)
+        return _OPERATIONS[type(request)](self, request)
+
+    # --- signing ---
+
+    def sign(self, request: wire.Sign) -> wire.Signature:
+        """Rules, turn, signature, verification: in this order, and nothing leaves unverified."""
+        pinned = self._pins.get(request.key)
+        rules.permit(request.kind, request.tbs, pinned.facts())
+        with self._turn(LANES[request.kind], request), self._custody.token() as token:
+            signature = self._verified(token, pinned, request.tbs)
+        self._signed[request.kind.value] += 1
+        return wire.Signature(request.id, signature)
+
+    def _verified(self, token: Token, pinned: Pinned, tbs: bytes) -> bytes:
+        """A signature that verifies with the pinned key. Raises `PossiblySigned` for one that does not."""
+        key = pinned.key
+        self._custody.sound(key.id)
+        signature = token.sign(pinned.cka_id, key.algorithm, tbs)
+        if not ALGORITHMS[key.algorithm].verifies(_public_key(key.spki), signature, tbs):
+            log.critical("signature.wrong", key=key.id)
+            raise PossiblySigned(
+                f"The token's signature with {key.id} does not verify with the key pinned at the ceremony.",
+                next_step="Treat the serial as signed, stop issuing, and have the token examined.",
+            )
+        return signature
+
+    def _turn(self, lane: Lane, request: wire.Requests) -> AbstractContextManager[None]:
+        return self._lanes.turn(lane, min(request.seconds, self._limits.seconds))
+
+    # --- ceremony ---
+
+    def generate(self, request: wire.Generate) -> wire.OneKey:
+        """A key for a ceremony. Responders are made by `renew_responder` alone, roots never here."""
+        if request.purpose not in _CLIENTS_MAY_GENERATE:
+            raise SigningRefused(f"The signer makes no key for {request.purpose} at a client's wish.")
+        if not _KEY_ID.fullmatch(request.key):
+            raise BadRequest("A key id has 1 to 63 of a-z, 0-9 and '-'.", next_step="Take a name like issuing-g1.")
+        state = KeyState.PRE_ACTIVE if request.purpose is KeyPurpose.ISSUING else KeyState.ACTIVE
+        with self._making, self._turn(Lane.ISSUANCE, request), self._custody.token() as token:
+            self._must_be_new(request.key)
+            made = token.generate(request.key, secrets.token_bytes(16), request.algorithm)
+            pinned = Pinned(self._key(request.key, request.purpose, made, token, state), made.key_id)
+            self._confirm(token, pinned)
+            self._pins.add(pinned)
+        log.info("key.generated", key=request.key, algorithm=request.algorithm)
+        return wire.OneKey(request.id, pinned.key)
+
+    def _must_be_new(self, key_id: str) -> None:
+        if any(one.key.id == key_id for one in self._pins.all()):
+            raise Conflict(f"The key id {key_id} is taken for good.", next_step="Use the next generation.")
+
+    def _key(self, key_id: str, purpose: KeyPurpose, made: TokenKey, token: Token, state: KeyState) -> Key:
+        return Key(
+            id=key_id,
+            purpose=purpose,
+            algorithm=made.algorithm,
+            spki=made.spki,
+            state=state.value,
+            software=token.info.software,
+            attributes=made.attributes,
+            created_at=self._clock(),
+        )
+
+    def _confirm(self, token: Token, pinned: Pinned) -> None:
+        """A test signature shows that the private key belongs to the public one (KC-08)."""
+        self._verified(token, pinned, b"certwright key confirmation " + secrets.token_bytes(16))
+
+    def certify(self, request: wire.Certify) -> wire.Done:
+        """Pins the certificate of an issuing key: from now on it signs under that name."""
+        with self._making:
+            pinned = self._pins.get(request.key)
+            if pinned.certificate != request.certificate:
+                _must_certify(request.certificate, pinned)
+                certified = msgspec.structs.replace(pinned, certificate=request.certificate)
+                self._pins.change(certified.in_state(advance(KeyState(pinned.key.state), KeyState.ACTIVE)))
+                log.info("key.certified", key=request.key)
+        return wire.Done(request.id)
+
+    # --- responders ---
+
+    def renew_responder(self, request: wire.RenewResponder) -> wire.NewResponder:
+        """A new responder key and its certificate; today's again, while that one is usable."""
+        with self._making:
+            issuer = self._pins.get(request.issuer)
+            own = rules.own_certificate(issuer.facts())
+            current = self._current_responder(request.issuer)
+            if current is None:
+                with self._turn(Lane.ISSUANCE, request), self._custody.token() as token:
+                    current = self._make_responder(token, issuer, own)
+                    self._retire_expired(token, request.issuer)
+        return wire.NewResponder(request.id, _responder(current))
+
+    def _current_responder(self, issuer: str) -> Pinned | None:
+        """The newest responder when it was made within the last day and can still be used."""
+        newest = [one for one in self._pins.all() if one.issuer == issuer][-1:]
+        for one in newest:
+            young = self._clock() - one.key.created_at < responder.DAY
+            if young and _ends(one) > self._clock() and one.key.id not in self._custody.faults():
+                return one
+        return None
+
+    def _make_responder(self, token: Token, issuer: Pinned, own: x509.Certificate) -> Pinned:
+        life = responder.plan_life(own, self._clock(), self._limits.responder_days)
+        number = 1 + sum(one.issuer == issuer.key.id for one in self._pins.all())
+        key_id = f"{issuer.key.id}-ocsp-{number}"
+        made = token.generate(key_id, secrets.token_bytes(16), issuer.key.algorithm)
+        issuer_key = private_key_over(_public_key(issuer.key.spki), partial(self._verified, token, issuer))
+        certificate = responder.build(own, issuer_key, load_spki(made.spki), life, secrets.token_bytes(16))
+        key = self._key(key_id, KeyPurpose.RESPONDER, made, token, KeyState.ACTIVE)
+        pinned = Pinned(key, made.key_id, certificate.public_bytes(Encoding.DER), issuer.key.id)
+        self._confirm(token, pinned)
+        self._pins.add(pinned)
+        log.info("responder.renewed", key=key_id, issuer=issuer.key.id)
+        return pinned
+
+    def _retire_expired(self, token: Token, issuer: str) -> None:
+        """Destroys the keys of responders whose certificate has ended: nothing they signed is current (KC-09)."""
+        for one in self._pins.all():
+            if one.issuer == issuer and one.key.state == KeyState.ACTIVE and _ends(one) < self._clock():
+                token.destroy(one.cka_id)
+                self._pins.change(one.in_state(advance(KeyState.ACTIVE, KeyState.DESTROYED)))
+                log.info("key.destroyed", key=one.key.id)
+
+    # --- looking ---
+
+    def keys(self, request: wire.Keys) -> wire.AllKeys:
+        """Every pinned key."""
+        return wire.AllKeys(request.id, tuple(one.key for one in self._pins.all()))
+
+    def health(self, request: wire.Health) -> wire.HealthReport:
+        """How the signer is; it answers whatever is missing."""
+        return wire.HealthReport(request.id, self.state())
+
+    def state(self) -> wire.SignerHealth:
+        """The health, as a value."""
+        why, faults = self._custody.fault(), self._custody.faults()
+        problems = [str(why)] if why else [f"{key}: {detail}" for key, detail in faults.items()]
+        return wire.SignerHealth(
+            ok=not problems,
+            detail=" ".join(problems) or "The token is open and every key is as pinned.",
+            token=self._custody.info(),
+            software=self._custody.software(),
+            pin_refused=bool(why and why.code == "pin-refused"),
+            keys=len(self._pins.all()),
+            faults=faults,
+            waiting=self._lanes.waiting(),
+            signed=dict(self._signed),
+        )
+
+    def unlock(self, request: wire.Unlock) -> wire.Done:
+        """An operator's word that the PIN may be tried once more."""
+        self._custody.unlock()
+        return wire.Done(request.id)
+
+
+_OPERATIONS: Mapping[type[wire.Request], Callable[[Desk, Any], wire.Answers]] = {
+    wire.Sign: Desk.sign,
+    wire.Generate: Desk.generate,
+    wire.Certify: Desk.certify,
+    wire.RenewResponder: Desk.renew_responder,
+    wire.Keys: Desk.keys,
+    wire.Health: Desk.health,
+    wire.Unlock: Desk.unlock,
+}
+
+# The same few keys are read for each signature.
+_public_key: Callable[[bytes], PublicKey] = lru_cache(maxsize=256)(load_spki)
+
+
+def _ends(one: Pinned) -> int:
+    return int(rules.load_certificate(one.certificate).not_valid_after_utc.timestamp())
+
+
+def _responder(one: Pinned) -> Responder:
+    begins = int(rules.load_certificate(one.certificate).not_valid_before_utc.timestamp())
+    return Responder(one.issuer, one.key.id, one.certificate, begins, _ends(one))
+
+
+def _must_certify(certificate: bytes, pinned: Pinned) -> None:
+    """Raises unless this is the first certificate of the issuing key, a CA's, and for this very key."""
+    if pinned.key.purpose is not KeyPurpose.ISSUING or pinned.certificate:
+        raise Conflict(
+            f"The key {pinned.key.id} takes no certificate" + (": it has one." if pinned.certificate else "."),
+            next_step="A generation is certified once; make the next generation.",
+        )
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        authority = parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        rules.own_key_identifier(parsed)
+    except (ValueError, x509.ExtensionNotFound) as error:
+        raise BadRequest(f"This is no certificate of a CA: {error}.") from None
+    if not authority or not parsed.subject.rdns:
+        raise BadRequest("This is no certificate of a CA.", next_step="Hand over the one that the ceremony made.")
+    if spki_of(parsed.public_key()) != pinned.key.spki:  # type: ignore[arg-type]
+        raise KeyMismatch(f"The certificate is for another key than {pinned.key.id}.")

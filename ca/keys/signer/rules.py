@@ -1,0 +1,201 @@
+"""What each key may sign: pure functions over a whole, strictly parsed TBS and the facts pinned about the key.
+
+The signer is no oracle. `permit` returns when the rules of the kind hold for these bytes and raises
+`SigningRefused` otherwise; nothing is fetched, nothing is remembered. A kind without a rule is refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from ca.errors import BadRequest, SigningRefused
+from ca.keys import der
+from ca.keys.algorithms import ALGORITHMS, load_spki, spki_of
+from ca.keys.checkpoint import parse_checkpoint
+from ca.keys.ring import KeyState, Operation, permitted
+from ca.records import KeyPurpose, SignKind
+
+KINDS: Mapping[KeyPurpose, frozenset[SignKind]] = {
+    # The root's key lives in a token of its own that only a ceremony opens.
+    KeyPurpose.ROOT: frozenset(),
+    KeyPurpose.ISSUING: frozenset({SignKind.CERTIFICATE, SignKind.CRL, SignKind.CSR}),
+    KeyPurpose.RESPONDER: frozenset({SignKind.OCSP}),
+    KeyPurpose.JOURNAL: frozenset({SignKind.CHECKPOINT}),
+}
+"""The kinds that a key may sign, by its purpose and for life."""
+
+_OPERATIONS: Mapping[SignKind, Operation] = {
+    SignKind.CERTIFICATE: Operation.SIGN,
+    SignKind.CRL: Operation.SIGN,
+    SignKind.OCSP: Operation.SIGN,
+    SignKind.CHECKPOINT: Operation.SIGN,
+    SignKind.CSR: Operation.PROVE,
+}
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+_OCSP_BASIC = bytes.fromhex("06092b0601050507300101")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What the signer pinned about a key; `certificate` is the DER that certifies it, empty before the ceremony."""
+
+    id: str
+    purpose: KeyPurpose
+    algorithm: str
+    spki: bytes
+    state: KeyState
+    certificate: bytes = b""
+
+
+def permit(kind: SignKind, tbs: bytes, key: KeyFacts) -> None:
+    """Returns when `key` may sign `tbs` as `kind`. Raises `SigningRefused`."""
+    if kind not in KINDS[key.purpose]:
+        _refuse(key, f"a key for {key.purpose} does not sign the kind {kind}")
+    if not permitted(key.state, _OPERATIONS[kind]):
+        _refuse(key, f"the key is {key.state}")
+    try:
+        _RULES[kind](tbs, key)
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, BadRequest) as error:
+        _refuse(key, f"the bytes are no proper {kind}: {error}")
+
+
+def _refuse(key: KeyFacts, why: str) -> None:
+    raise SigningRefused(
+        f"The signer does not sign this with {key.id}: {why}.",
+        next_step="Nothing was signed. Look at the signer's rules in docs/keys.md.",
+    )
+
+
+def _demand(holds: bool, key: KeyFacts, why: str) -> None:
+    if not holds:
+        _refuse(key, why)
+
+
+# --- certificates: leaves only ------------------------------------------------------------------
+
+
+def _certificate(tbs: bytes, key: KeyFacts) -> None:
+    leaf = x509.load_der_x509_certificate(_signed(tbs, key))
+    own = own_certificate(key)
+    _demand(leaf.tbs_certificate_bytes == tbs, key, "there is more than one structure")
+    _demand(leaf.version is x509.Version.v3, key, "it is not version 3")
+    _demand(_inner_algorithm(tbs, 2) == ALGORITHMS[key.algorithm].identifier, key, "the algorithm is not the key's")
+    _demand(leaf.serial_number > 0, key, "the serial number is not positive")
+    _demand(leaf.issuer == own.subject, key, "the issuer's name is not its own")
+    _demand(spki_of(leaf.public_key()) != key.spki, key, "it certifies the issuer's own key")  # type: ignore[arg-type]
+    _demand(leaf.not_valid_before_utc >= own.not_valid_before_utc, key, "it begins before its issuer")
+    _demand(leaf.not_valid_after_utc <= own.not_valid_after_utc, key, "it outlives its issuer")
+    _leaf_extensions(leaf.extensions, own, key)
+
+
+def _leaf_extensions(found: x509.Extensions, own: x509.Certificate, key: KeyFacts) -> None:
+    constraints = _optional(found, x509.BasicConstraints)
+    _demand(constraints is None or not constraints.ca, key, "it would be a CA")
+    usage = _optional(found, x509.KeyUsage)
+    _demand(usage is None or not (usage.key_cert_sign or usage.crl_sign), key, "it may sign certificates or CRLs")
+    purposes = set(found.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    forbidden = {ExtendedKeyUsageOID.OCSP_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    _demand(not purposes & forbidden, key, "it may sign OCSP answers, or may be used for anything")
+    _own_authority_key(found, own, key)
+
+
+def _own_authority_key(found: x509.Extensions, own: x509.Certificate, key: KeyFacts) -> None:
+    authority = found.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    _demand(authority == own_key_identifier(own), key, "the authority key identifier is not its own")
+
+
+# --- the other kinds ----------------------------------------------------------------------------
+
+
+def _crl(tbs: bytes, key: KeyFacts) -> None:
+    crl = x509.load_der_x509_crl(_signed(tbs, key))
+    own = own_certificate(key)
+    _demand(crl.tbs_certlist_bytes == tbs, key, "there is more than one structure")
+    _demand(_inner_algorithm(tbs, 1) == ALGORITHMS[key.algorithm].identifier, key, "the algorithm is not the key's")
+    _demand(crl.issuer == own.subject, key, "the issuer's name is not its own")
+    following = crl.next_update_utc
+    _demand(following is not None and following > crl.last_update_utc, key, "nextUpdate is not after thisUpdate")
+    crl.extensions.get_extension_for_class(x509.CRLNumber)
+    _own_authority_key(crl.extensions, own, key)
+
+
+def _csr(tbs: bytes, key: KeyFacts) -> None:
+    request = x509.load_der_x509_csr(_signed(tbs, key))
+    _demand(request.tbs_certrequest_bytes == tbs, key, "there is more than one structure")
+    _demand(spki_of(request.public_key()) == key.spki, key, "it asks for another key")  # type: ignore[arg-type]
+
+
+def _ocsp(tbs: bytes, key: KeyFacts) -> None:
+    basic = der.tlv(der.OCTET_STRING, _signed(tbs, key))
+    body = der.tlv(0xA0, der.tlv(der.SEQUENCE, _OCSP_BASIC + basic))
+    answer = ocsp.load_der_ocsp_response(der.tlv(der.SEQUENCE, der.tlv(der.ENUMERATED, b"\x00") + body))
+    own = own_certificate(key)
+    _demand(answer.tbs_response_bytes == tbs, key, "there is more than one structure")
+    by_key, by_name = answer.responder_key_hash, answer.responder_name
+    _demand(by_key == _key_hash(key.spki) or by_name == own.subject, key, "the responder is another")
+    following = answer.next_update_utc
+    _demand(following is not None and following > answer.this_update_utc, key, "nextUpdate is not after thisUpdate")
+    _demand(following is not None and following <= own.not_valid_after_utc, key, "it outlives its responder")
+
+
+def _checkpoint(tbs: bytes, key: KeyFacts) -> None:
+    parse_checkpoint(tbs)
+
+
+_RULES: Mapping[SignKind, Callable[[bytes, KeyFacts], None]] = {
+    SignKind.CERTIFICATE: _certificate,
+    SignKind.CRL: _crl,
+    SignKind.CSR: _csr,
+    SignKind.OCSP: _ocsp,
+    SignKind.CHECKPOINT: _checkpoint,
+}
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+def _signed(tbs: bytes, key: KeyFacts) -> bytes:
+    """The bare TBS with the key's algorithm and an empty signature: a structure that the library parses."""
+    return der.tlv(der.SEQUENCE, tbs + ALGORITHMS[key.algorithm].identifier + der.EMPTY_BIT_STRING)
+
+
+def _inner_algorithm(tbs: bytes, place: int) -> bytes:
+    return list(der.children(tbs))[place]
+
+
+def _optional(found: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return found.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def own_certificate(key: KeyFacts) -> x509.Certificate:
+    """The certificate that the ceremony handed to the signer. Raises `SigningRefused` when there is none yet."""
+    if not key.certificate:
+        _refuse(key, "no certificate of its own was handed to the signer")
+    return load_certificate(key.certificate)
+
+
+@lru_cache(maxsize=64)
+def load_certificate(certificate: bytes) -> x509.Certificate:
+    """A parsed certificate; the signer's own few are parsed once."""
+    return x509.load_der_x509_certificate(certificate)
+
+
+@lru_cache(maxsize=64)
+def own_key_identifier(certificate: x509.Certificate) -> bytes:
+    """The SKI of a CA's own certificate, which is the AKI of all it signs."""
+    return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.key_identifier
+
+
+@lru_cache(maxsize=64)
+def _key_hash(spki: bytes) -> bytes:
+    """SHA-1 of the public key's bits: the responder's ID by key (RFC 6960 §4.2.1)."""
+    return x509.SubjectKeyIdentifier.from_public_key(load_spki(spki)).digest

@@ -1,0 +1,251 @@
+"""What client and signer say to each other: length-prefixed msgpack frames on a Unix socket.
+
+A frame is four octets of length, big-endian, and one message. A message is at most 1 MiB, a CRL's at
+most 64 MiB. Each request carries an id that its answer repeats.
+"""
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ca.errors import BadRequest, CAError, ConfigError
+from ca.records import Key, KeyPurpose, Responder, SignKind
+
+SMALL_FRAME = 1 << 20
+LARGE_FRAME = 64 << 20
+FRAME_SECONDS = 10.0
+_HEADER = struct.Struct(">I")
+_PATH_OCTETS = 100
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
+    """`id` is repeated in the answer; `seconds` is how long the asker will wait."""
+
+    id: int
+    seconds: float
+
+
+class Sign(Request, frozen=True, tag="sign"):
+    """Sign a whole TBS, as its kind."""
+
+    key: str
+    kind: SignKind
+    tbs: bytes
+
+
+class Generate(Request, frozen=True, tag="generate"):
+    """Make a key in the token (ceremony)."""
+
+    key: str
+    purpose: KeyPurpose
+    algorithm: str
+
+
+class Certify(Request, frozen=True, tag="certify"):
+    """Hand over the certificate of an issuing key (ceremony)."""
+
+    key: str
+    certificate: bytes
+
+
+class RenewResponder(Request, frozen=True, tag="renew-responder"):
+    """Make the next delegated OCSP responder of an issuing key."""
+
+    issuer: str
+
+
+class Keys(Request, frozen=True, tag="keys"):
+    """List the pinned keys."""
+
+
+class Health(Request, frozen=True, tag="health"):
+    """Say how the signer is."""
+
+
+class Unlock(Request, frozen=True, tag="unlock"):
+    """Forget that the PIN was refused and open the token again (operator)."""
+
+
+Requests = Sign | Generate | Certify | RenewResponder | Keys | Health | Unlock
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignerHealth:
+    """How the signer is. `ok`: it can sign. `detail` says what is missing and what to do, for people.
+
+    `token` describes the token and says when it is software. `faults` are keys that cannot be used, with
+    the reason. `waiting` counts requests by lane, `signed` signatures by kind since the start.
+    """
+
+    ok: bool
+    detail: str
+    token: str = ""
+    software: bool = False
+    pin_refused: bool = False
+    keys: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    signed: dict[str, int] = field(default_factory=dict)
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):
+    """`id` is the request's; 0 when the request could not be read."""
+
+    id: int
+
+
+class Done(Answer, frozen=True, tag="done"):
+    """It is done, and there is nothing to tell."""
+
+
+class Signature(Answer, frozen=True, tag="signature"):
+    """A verified signature."""
+
+    signature: bytes
+
+
+class OneKey(Answer, frozen=True, tag="key"):
+    """A key."""
+
+    key: Key
+
+
+class AllKeys(Answer, frozen=True, tag="keys"):
+    """The pinned keys, without those that were destroyed."""
+
+    keys: tuple[Key, ...]
+
+
+class NewResponder(Answer, frozen=True, tag="responder"):
+    """A responder: its certificate and key id."""
+
+    responder: Responder
+
+
+class HealthReport(Answer, frozen=True, tag="health"):
+    """How the signer is."""
+
+    health: SignerHealth
+
+
+class Failure(Answer, frozen=True, tag="failure"):
+    """A `CAError`, taken apart to travel."""
+
+    code: str
+    detail: str
+    next_step: str = ""
+    retry_after: int = 0
+
+
+Answers = Done | Signature | OneKey | AllKeys | NewResponder | HealthReport | Failure
+
+_encoder = msgspec.msgpack.Encoder()
+_requests: msgspec.msgpack.Decoder[Requests] = msgspec.msgpack.Decoder(Requests)
+_answers: msgspec.msgpack.Decoder[Answers] = msgspec.msgpack.Decoder(Answers)
+
+
+def encode(message: Requests | Answers) -> bytes:
+    """The octets of a message."""
+    return _encoder.encode(message)
+
+
+def decode_request(frame: bytes | bytearray) -> Requests:
+    """The request in a frame. Raises `BadRequest`; only a CRL to sign may be larger than a small frame."""
+    try:
+        request = _requests.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The request cannot be read: {error}.") from None
+    if len(frame) > SMALL_FRAME and not (isinstance(request, Sign) and request.kind is SignKind.CRL):
+        raise BadRequest(f"The request has {len(frame)} octets, and only a CRL may have more than {SMALL_FRAME}.")
+    return request
+
+
+def decode_answer(frame: bytes | bytearray) -> Answers:
+    """The answer in a frame. Raises `BadRequest`."""
+    try:
+        return _answers.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The signer's answer cannot be read: {error}.") from None
+
+
+def failure(request_id: int, error: CAError) -> Failure:
+    """An error as an answer."""
+    return Failure(request_id, error.code, error.detail, error.next_step, getattr(error, "retry_after", 0))
+
+
+# --- frames -------------------------------------------------------------------------------------
+
+
+def send(connection: socket.socket, message: bytes) -> None:
+    """Writes one frame within `FRAME_SECONDS`. Raises `OSError`: the peer has no whole frame then."""
+    connection.settimeout(FRAME_SECONDS)
+    connection.sendall(_HEADER.pack(len(message)) + message)
+
+
+def receive_size(connection: socket.socket, wait: float) -> int:
+    """The length of the next frame, waiting at most `wait` seconds for it to begin.
+
+    Raises `EOFError` when the peer closed, `TimeoutError`, `OSError`, `BadRequest` for an impossible length.
+    """
+    connection.settimeout(wait)
+    first = connection.recv(_HEADER.size)
+    if not first:
+        raise EOFError("The peer closed the connection.")
+    header = first + bytes(_read(connection, _HEADER.size - len(first)))
+    (size,) = _HEADER.unpack(header)
+    if not 0 < size <= LARGE_FRAME:
+        raise BadRequest(f"A frame of {size} octets was announced, and {LARGE_FRAME} is the most.")
+    return int(size)
+
+
+def receive_body(connection: socket.socket, size: int) -> bytearray:
+    """The frame whose length was read. A peer that is slower than `FRAME_SECONDS` is given up (`TimeoutError`)."""
+    return _read(connection, size)
+
+
+def _read(connection: socket.socket, size: int) -> bytearray:
+    """Exactly `size` octets, with one deadline for all of them: a peer that drips octets gains nothing."""
+    deadline = time.monotonic() + FRAME_SECONDS
+    # Grown as it arrives: an announced length alone costs no memory.
+    data = bytearray()
+    while len(data) < size:
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
+        part = connection.recv(min(size - len(data), SMALL_FRAME))
+        if not part:
+            raise EOFError("The peer closed the connection within a frame.")
+        data += part
+    return data
+
+
+@contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """An address for `bind` or `connect`: a path beyond the 108 octets of sockaddr_un goes through its folder.
+
+    Raises `ConfigError` when the folder does not exist or the system has no such way.
+    """
+    if len(os.fsencode(path)) < _PATH_OCTETS:
+        yield str(path)
+        return
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ConfigError(f"The socket's folder {path.parent} cannot be opened: {error.strerror}.") from None
+    try:
+        if not os.path.exists(f"/proc/self/fd/{folder}"):
+            raise ConfigError(f"The socket path {path} is too long for this system.", next_step="Choose a shorter one.")
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
