@@ -18,7 +18,7 @@ RULES = {
     "ruff check": ["ruff", "check", "--quiet"],
     "ruff format": ["ruff", "format", "--check", "--quiet"],
     "mypy": ["mypy", "--no-error-summary"],
-    "lint-imports": ["lint-imports"],
+    "lint-imports": ["lint-imports", "--no-cache"],
 }
 
 
