@@ -1,0 +1,98 @@
+"""From a URL to a pooled database; everything in which SQLite and PostgreSQL differ stands here.
+
+Both are pooled: a thread borrows a connection for as long as it reads or has a transaction open.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import peewee
+from playhouse.pool import PooledDatabase, PooledSqliteDatabase
+from playhouse.postgres_ext import PooledPsycopg3Database
+
+from ca.errors import ConfigError
+from ca.store.columns import OCTET_TEXT
+
+CONNECTIONS = 32
+"""The most connections of one process; a thread waits for one as long as for a lock."""
+
+_SQLITE = "sqlite:///"
+_POSTGRESQL = "postgresql://"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What the two databases spell differently. `now` is the database's own time in epoch seconds."""
+
+    placeholder: str
+    now: str
+    for_update: str
+
+    def statement(self, sql: str) -> str:
+        """A statement written with `?`, `{now}` and `{for_update}`, as this database wants it."""
+        return _spelled(sql, self.placeholder, self.now, self.for_update)
+
+
+SQLITE = Dialect("?", "CAST(strftime('%s', 'now') AS INTEGER)", "")
+POSTGRESQL = Dialect("%s", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)", "FOR UPDATE")
+
+
+@lru_cache(maxsize=1024)
+def _spelled(sql: str, placeholder: str, now: str, for_update: str) -> str:
+    return sql.replace("?", placeholder).replace("{now}", now).replace("{for_update}", for_update)
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite URL, None for PostgreSQL. Raises `ConfigError` for any other kind of URL."""
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return Path(url[len(_SQLITE) :])
+    if url.startswith(_POSTGRESQL):
+        return None
+    raise ConfigError(
+        "database.url is no database that this program knows.",
+        next_step="Write sqlite:///PATH or postgresql://USER@HOST/NAME.",
+    )
+
+
+def connect(url: str, timeout: int) -> tuple[peewee.Database, Dialect]:
+    """The database of a URL, not yet connected. `timeout` is how long a writer waits for a lock, in seconds."""
+    path = sqlite_path(url)
+    if path is None:
+        return _postgresql(url, timeout), POSTGRESQL
+    return _sqlite(path, timeout), SQLITE
+
+
+def disconnect(database: peewee.Database) -> None:
+    """Closes every connection of the pool, those in use too."""
+    cast(PooledDatabase, database).close_all()
+
+
+def _sqlite(path: Path, timeout: int) -> peewee.Database:
+    pragmas = (
+        ("busy_timeout", timeout * 1000),
+        ("journal_mode", "wal"),
+        ("synchronous", "full"),
+        ("foreign_keys", 1),
+    )
+    return PooledSqliteDatabase(
+        str(path),
+        pragmas=pragmas,
+        lock_type="IMMEDIATE",
+        field_types={OCTET_TEXT: "TEXT"},
+        max_connections=CONNECTIONS,
+        timeout=timeout,
+        check_same_thread=False,  # the pool lends a connection to one thread at a time
+    )
+
+
+def _postgresql(url: str, timeout: int) -> peewee.Database:
+    return PooledPsycopg3Database(
+        url,
+        field_types={OCTET_TEXT: 'TEXT COLLATE "C"'},
+        max_connections=CONNECTIONS,
+        timeout=timeout,
+        connect_timeout=timeout,
+        options=f"-c lock_timeout={timeout}s",
+    )

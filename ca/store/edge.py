@@ -1,0 +1,66 @@
+"""The one edge where errors of the database become errors of the house, with the next step for the reader."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import peewee
+from playhouse.pool import MaxConnectionsExceeded
+
+from ca.errors import CAError, Conflict, StoreUnavailable
+
+_MIGRATE = "Run 'certwright db migrate'."
+
+# The drivers tell these apart by their words alone; the first line that matches counts.
+_MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("no such table", "no such column", "does not exist", "has no column"), "The tables are not there.", _MIGRATE),
+    (
+        ("database is locked", "lock timeout", "database table is locked", "deadlock"),
+        "The database is busy.",
+        "Try again; if it stays, look for a process that holds a transaction open.",
+    ),
+    (
+        ("is full", "no space left", "disk i/o error"),
+        "The disk of the database is full or failing.",
+        "Free space on it; nothing was written.",
+    ),
+    (
+        ("readonly", "read-only", "permission denied"),
+        "The database may not be written.",
+        "Check owner and mode of its file and folder, or the rights of its role.",
+    ),
+    (
+        ("not a database", "malformed"),
+        "The database is damaged.",
+        "Stop the services and restore a backup.",
+    ),
+)
+_GONE = ("The database cannot be reached.", "Check database.url and that the server runs.")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises `StoreUnavailable` (or `Conflict` for a row that exists already) for what the driver raises."""
+    try:
+        yield
+    except peewee.IntegrityError as error:
+        raise Conflict(
+            f"The record contradicts one that exists: {_words(error)}.", next_step="Ask again with a new one."
+        ) from error
+    except (peewee.PeeweeException, MaxConnectionsExceeded) as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: BaseException) -> CAError:
+    """What a driver's error means. After a failed ROLLBACK the cause is the error before it."""
+    cause: BaseException = error
+    while isinstance(cause.__context__, peewee.PeeweeException):
+        cause = cause.__context__
+    words = _words(cause)
+    for marks, detail, next_step in _MEANINGS:
+        if any(mark in words.lower() for mark in marks):
+            return StoreUnavailable(f"{detail} ({words})", next_step=next_step)
+    return StoreUnavailable(f"{_GONE[0]} ({words})", next_step=_GONE[1])
+
+
+def _words(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

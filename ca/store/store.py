@@ -1,0 +1,62 @@
+"""`Store`: the records office with all its counters."""
+
+from ca.errors import StoreUnavailable
+from ca.store.certificates import Certificates
+from ca.store.database import connect, disconnect, sqlite_path
+from ca.store.edge import translated
+from ca.store.events import Events
+from ca.store.hierarchy import Hierarchy
+from ca.store.idempotency import Idempotency
+from ca.store.issuance import Issuance
+from ca.store.jobs import Jobs
+from ca.store.leases import Leases
+from ca.store.marks import Marks
+from ca.store.migrate import waiting
+from ca.store.publications import Publications
+from ca.store.revocations import Revocations
+from ca.store.tokens import Tokens
+
+
+class Store(
+    Hierarchy,
+    Issuance,
+    Certificates,
+    Revocations,
+    Marks,
+    Publications,
+    Tokens,
+    Idempotency,
+    Leases,
+    Jobs,
+    Events,
+):
+    """Every record of the authority, by subject; one class a subject, one database below them all."""
+
+    @classmethod
+    def open(cls, url: str, *, timeout: int = 10) -> "Store":
+        """Opens a migrated database. `timeout` is how long a writer waits for a lock, in seconds.
+
+        Raises `StoreUnavailable` when it is not there, cannot be reached, or waits for migrations: opening
+        never makes or changes a table. No connection stays open, so a process may fork after it.
+        """
+        path = sqlite_path(url)
+        if path is not None and not path.is_file():
+            raise StoreUnavailable(f"There is no database at {path}.", next_step="Run 'certwright db migrate'.")
+        store = cls(*connect(url, timeout))
+        try:
+            store._demand_tables()
+        finally:
+            store.close()
+        return store
+
+    def close(self) -> None:
+        """Closes every connection. The store may be used again: it opens new ones."""
+        disconnect(self.database)
+
+    def _demand_tables(self) -> None:
+        with translated(), self.database.connection_context():
+            missing = waiting(self.database)
+        if missing:
+            raise StoreUnavailable(
+                f"The database lacks the migrations {', '.join(missing)}.", next_step="Run 'certwright db migrate'."
+            )

@@ -1,0 +1,22 @@
+"""Which record lies in which table. The columns are the record's fields; see `ca.store.shapes`."""
+
+from ca.records import ApiToken, Certificate, Intent, Issuer, Key, Publication, Responder, Revocation
+from ca.store.shapes import Shape
+from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState
+
+ISSUER = Shape("issuer", Issuer)
+KEY = Shape("signing_key", Key)
+RESPONDER = Shape("responder", Responder)
+INTENT = Shape("intent", Intent)
+CERTIFICATE = Shape("certificate", Certificate)
+REVOCATION = Shape("revocation", Revocation)
+SHARD = Shape("shard", ShardState)
+OCSP = Shape("ocsp", OcspMark)
+PUBLICATION = Shape("publication", Publication)
+EVENT = Shape("event", EventRow)
+PERSONAL = Shape("event_personal", Personal)
+LEAF = Shape("journal_leaf", Leaf)
+HEAD = Shape("journal_head", Head)
+API_TOKEN = Shape("api_token", ApiToken)
+LEASE = Shape("lease", Lease)
+JOB_RUN = Shape("job_run", JobRun)

@@ -1,0 +1,137 @@
+"""The frozen values that only the records office and its nearest neighbours speak of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """One CRL shard. It is stale while `generation` is above `published_generation`, or past half of its life.
+
+    `number` is the last CRL number taken; times are those of the published CRL, 0 before the first.
+    """
+
+    issuer: str
+    shard: int
+    generation: int
+    published_generation: int
+    number: int
+    this_update: int
+    next_update: int
+
+
+@dataclass(frozen=True, slots=True)
+class OcspMark:
+    """A serial whose OCSP answers are published; each revocation raises `generation`."""
+
+    issuer: str
+    serial: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A right to be the only runner until `expires_at` (the database's time). `fence` only ever rises.
+
+    `life` is in seconds: what a renewal adds to the time of the renewal.
+    """
+
+    name: str
+    holder: str
+    fence: int
+    life: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """The last run of a job; `succeeded_at` is the end of the last good one, 0 if there was none."""
+
+    name: str
+    started: int
+    ended: int
+    ok: bool
+    detail: str
+    succeeded_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """One request that must happen once: who asked, what, and the key that the asker chose."""
+
+    principal: str
+    method: str
+    path: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The first outcome of a request that comes again."""
+
+    status: int
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """A journal entry as it lies in the database; `body` are the entry's bytes, the other columns find it."""
+
+    id: int
+    time: int
+    action: str
+    actor: str
+    target: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An entry's place in the chain: dense `index` from 0, leaf hash and chain hash of 32 octets each."""
+
+    index: int
+    event: int
+    hash: bytes
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """A leaf with its entry; `row` is None when the entry is gone."""
+
+    leaf: Leaf
+    row: EventRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """One piece of personal data of an entry, erasable: the entry holds SHA-256(salt || clear) only."""
+
+    event: int
+    name: str
+    clear: str
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Entries that wait for the sequencer, the time of the oldest, and the id of one that is not even queued.
+
+    Times and ids are 0 when there is none.
+    """
+
+    count: int
+    oldest: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A signed head: `hash` is the chain hash after `size` entries, `time` when it was signed."""
+
+    size: int
+    origin: str
+    hash: bytes
+    signature: bytes
+    key_id: str
+    time: int
+    fence: int
