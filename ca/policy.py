@@ -1,0 +1,103 @@
+"""Policy: may this asker have this certificate? Rules take values and raise; nothing is fetched.
+
+`Policy.permit` is a list of rules in the order in which a person would ask. Every rule denies by default.
+"""
+
+from collections.abc import Mapping
+
+from ca.config import Config
+from ca.errors import PolicyDenied
+from ca.keycheck import check_key
+from ca.names import Pattern, is_wildcard, reserved, subtrees
+from ca.profiles import OWN_PROFILE, Profile, certificate_period
+from ca.records import Issuer, IssueRequest, Name
+
+MAX_NAMES = 1000
+MAX_COMMON_NAME = 64  # ub-common-name, RFC 5280 appendix A
+
+
+class Policy:
+    """The rules of one configuration. `permitted` empty means that the issuer is unconstrained (X-12)."""
+
+    def __init__(self, config: Config, profiles: Mapping[str, Profile]) -> None:
+        self._profiles = profiles
+        self._reserved = reserved(config)
+        self._permitted = subtrees(config.ca.permitted_names)
+
+    def permit(self, request: IssueRequest, profile: Profile, issuer: Issuer, now: int) -> None:
+        """Returns when every rule agrees. Raises `PolicyDenied` with the first that does not, or `BadPublicKey`."""
+        self._permit_profile(request, profile)
+        self._permit_issuer(issuer)
+        self._permit_key(request, profile)
+        self._permit_names(request, profile)
+        self._permit_common_name(request)
+        profile.period(request, now, certificate_period(issuer.certificate))
+
+    def _permit_profile(self, request: IssueRequest, profile: Profile) -> None:
+        if self._profiles.get(request.profile) is not profile:
+            raise PolicyDenied(f"The profile {request.profile!r} is not the one that was chosen.")
+        if profile.name == OWN_PROFILE and not _is_system(request):
+            raise PolicyDenied(f"The profile {OWN_PROFILE} is for Certwright itself.", next_step="Use another profile.")
+
+    def _permit_issuer(self, issuer: Issuer) -> None:
+        if issuer.kind != "issuing" or issuer.state != "active":
+            raise PolicyDenied(f"{issuer.id} does not issue to subscribers.", next_step="Use an active issuing CA.")
+
+    def _permit_key(self, request: IssueRequest, profile: Profile) -> None:
+        key_type = check_key(request.public_key)
+        if key_type not in profile.key_types:
+            raise PolicyDenied(
+                f"The profile {profile.name} takes no {key_type} keys.",
+                next_step=f"Use one of {', '.join(sorted(profile.key_types))}.",
+            )
+
+    def _permit_names(self, request: IssueRequest, profile: Profile) -> None:
+        if not request.names:
+            raise PolicyDenied("No name is asked for.", next_step="Ask for at least one name.")
+        if len(request.names) > MAX_NAMES or len(set(request.names)) != len(request.names):
+            raise PolicyDenied(f"More than {MAX_NAMES} names, or one name twice.", next_step="Ask for fewer names.")
+        for name in request.names:
+            self._permit_name(name, profile)
+            if not _is_system(request):
+                self._permit_foreign(name)
+
+    def _permit_name(self, name: Name, profile: Profile) -> None:
+        if name.kind not in profile.name_kinds:
+            raise PolicyDenied(f"The profile {profile.name} has no names of the kind {name.kind} ({name.value}).")
+        if is_wildcard(name) and not profile.allow_wildcard:
+            raise PolicyDenied(f"The profile {profile.name} has no wildcard names ({name.value}).")
+        if self._permitted and not _inside(name, self._permitted):
+            raise PolicyDenied(
+                f"{name.value} lies outside what this CA may certify.", next_step="See ca.permitted_names."
+            )
+        if profile.permitted and not _inside(name, profile.permitted):
+            raise PolicyDenied(
+                f"{name.value} lies outside the profile {profile.name}.",
+                next_step=f"It permits {', '.join(map(str, profile.permitted))}.",
+            )
+
+    def _permit_foreign(self, name: Name) -> None:
+        for pattern in self._reserved:
+            if pattern.touches(name):
+                raise PolicyDenied(
+                    f"{name.value} is reserved: {pattern} belongs to Certwright itself.",
+                    next_step="Ask for another name.",
+                )
+
+    def _permit_common_name(self, request: IssueRequest) -> None:
+        common_name = request.common_name
+        if not common_name:
+            return
+        if common_name not in {name.value for name in request.names} or len(common_name) > MAX_COMMON_NAME:
+            raise PolicyDenied(
+                f"The common name {common_name!r} is not one of the names, or is longer than {MAX_COMMON_NAME}.",
+                next_step="Leave it out: the names are in subjectAltName.",
+            )
+
+
+def _is_system(request: IssueRequest) -> bool:
+    return request.actor.kind == "system"
+
+
+def _inside(name: Name, patterns: tuple[Pattern, ...]) -> bool:
+    return any(pattern.matches(name, allow_wildcard=True) for pattern in patterns)
