@@ -74,13 +74,6 @@ class _OCSPRequest:
     signature: Annotated[_Any, asn1.Implicit(0)]
 
 
-@asn1.sequence
-class _Octets:
-    """A sequence around an OCTET STRING: the decoder takes whole structures only."""
-
-    value: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class OCSPQuery:
     """What is asked. `nonce` is empty when there was none; a CertID that stands twice is one."""
@@ -161,11 +154,12 @@ def _nonce(extensions: list[_Extension]) -> bytes:
 
 def _nonce_value(value: bytes) -> bytes:
     """1 to 128 octets in an OCTET STRING, itself in the extension's OCTET STRING."""
-    long_form = value[1:2] >= b"\x80"
-    header, size = (3, value[2:3]) if long_form else (2, value[1:2])
-    nonce = value[header:]
-    if value[:1] != b"\x04" or size != bytes([len(nonce)]) or not 1 <= len(nonce) <= MAX_NONCE:
-        raise _malformed(f"its nonce is not an OCTET STRING of 1 to {MAX_NONCE} octets")
+    try:
+        nonce = asn1.decode_der(bytes, value)
+    except ValueError:
+        raise _malformed("its nonce is no OCTET STRING") from None
+    if not 1 <= len(nonce) <= MAX_NONCE:
+        raise _malformed(f"its nonce has other than 1 to {MAX_NONCE} octets")
     return nonce
 
 

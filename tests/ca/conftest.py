@@ -23,7 +23,7 @@ from ca.policy import Policy
 from ca.profiles import Profile, compile_all
 from ca.records import SYSTEM, Issuer, IssueRequest, make_serial
 
-STATUS_URL = "http://localhost:8080"
+STATUS_URL = "http://pki.test:8080"
 PERMITTED = ("localhost", "test", "internal", "127.0.0.0/8", "::1/128", "10.0.0.0/8", "spiffe://example.test")
 
 
@@ -131,3 +131,59 @@ def spki() -> Callable[[str], bytes]:
 def private_key() -> Callable:  # type: ignore[type-arg]
     """Makes fresh private keys by kind."""
     return new_key
+
+
+@pytest.fixture(scope="session")
+def pkilint() -> Callable[[str, bytes], list[str]]:
+    """What pkilint (an independent linter) finds in DER: `pkilint("certificate" | "crl" | "ocsp", der)`."""
+    from pkilint import loader, pkix
+    from pkilint.pkix import certificate, crl, extension, name, ocsp
+    from pkilint.validation import ValidationFindingSeverity
+
+    decoders = [
+        pkix.create_attribute_decoder(name.ATTRIBUTE_TYPE_MAPPINGS),
+        pkix.create_extension_decoder(extension.EXTENSION_MAPPINGS),
+    ]
+    kinds = {
+        "certificate": (
+            loader.load_certificate,
+            certificate.create_pkix_certificate_validator_container(
+                certificate.create_decoding_validators(name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS),
+                [
+                    certificate.create_issuer_validator_container([]),
+                    certificate.create_validity_validator_container(),
+                    certificate.create_subject_validator_container([]),
+                    certificate.create_extensions_validator_container([]),
+                    certificate.create_spki_validator_container([]),
+                ],
+            ),
+        ),
+        "crl": (
+            loader.load_crl,
+            crl.create_pkix_crl_validator_container(
+                decoders,
+                [
+                    crl.create_issuer_validator_container([]),
+                    crl.create_validity_validator_container([]),
+                    crl.create_extensions_validator_container([]),
+                ],
+            ),
+        ),
+        "ocsp": (
+            loader.load_ocsp_response,
+            ocsp.create_pkix_ocsp_response_validator_container([ocsp.create_response_decoder(), *decoders], []),
+        ),
+    }
+
+    def findings(kind: str, der: bytes) -> list[str]:
+        load, validator = kinds[kind]
+        found = [
+            f"{one.finding.severity.name} {one.finding.code} {one.message or ''}".strip()
+            for result in validator.validate(load(der, kind).root)
+            for one in result.finding_descriptions
+            if one.finding.severity <= ValidationFindingSeverity.NOTICE
+        ]
+        # pkilint takes URLs of the web alone for URIs.
+        return [text for text in found if not ("invalid_uri_syntax" in text and '"spiffe://' in text)]
+
+    return findings
