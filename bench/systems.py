@@ -122,7 +122,7 @@ class Certwright:
             flags = {
                 "directory": f"https://localhost:{self.https}/acme/directory",
                 "api": f"https://localhost:{self.https}/api/v1/certificates",
-                "ocsp": f"http://localhost:{self.http}/ocsp",
+                "ocsp": f"http://127.0.0.1:{self.http}/ocsp",
             }
             yield Target("certwright", (child.pid,), flags)
 
@@ -144,7 +144,7 @@ class Certwright:
     def issuer(self) -> Path:
         """The issuing certificate as PEM, for OCSP questions."""
         file = self.ground.work / "issuer.pem"
-        file.write_bytes(get(f"http://localhost:{self.http}/ca/issuing-g1.pem"))
+        file.write_bytes(get(f"http://127.0.0.1:{self.http}/ca/issuing-g1.pem"))
         return file
 
     def serials(self, revoke: int) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Demo:
 
     @property
     def status(self) -> str:
-        return f"http://localhost:{self.http_port}"
+        return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def root(self) -> Path:
