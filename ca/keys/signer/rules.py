@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -38,6 +39,18 @@ _OPERATIONS: Mapping[SignKind, Operation] = {
 }
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+# What the library raises at bytes that it cannot or will not read.
+_UNREADABLE = (
+    BadRequest,
+    NotImplementedError,
+    TypeError,
+    UnsupportedAlgorithm,
+    ValueError,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _OCSP_BASIC = bytes.fromhex("06092b0601050507300101")
 
 
@@ -61,7 +74,7 @@ def permit(kind: SignKind, tbs: bytes, key: KeyFacts) -> None:
         _refuse(key, f"the key is {key.state}")
     try:
         _RULES[kind](tbs, key)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, BadRequest) as error:
+    except _UNREADABLE as error:
         _refuse(key, f"the bytes are no proper {kind}: {error}")
 
 

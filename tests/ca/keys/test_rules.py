@@ -1,6 +1,7 @@
 """The signer is no oracle: what each purpose may sign, and each way in which a TBS is refused."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
@@ -12,6 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ca.clock import at
 from ca.errors import SigningRefused
@@ -21,6 +24,8 @@ from ca.keys.ring import KeyState
 from ca.keys.sealed import recording
 from ca.keys.signer.rules import KINDS, KeyFacts, permit
 from ca.records import KeyPurpose, SignKind
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*serial number")
 
 NOW = at(1_800_000_000)
 DAY = timedelta(days=1)
@@ -102,9 +107,11 @@ def other_algorithm() -> bytes:
     return recorded(builder, rsa_key)
 
 
-def version_1() -> bytes:
-    parts = list(der.children(certificate()))
-    return der.tlv(der.SEQUENCE, b"".join(parts[1:-1]))
+def altered(tbs: bytes, place: int, element: bytes) -> bytes:
+    """The TBS with another element at a place: what no builder would make."""
+    parts = list(der.children(tbs))
+    parts[place] = element
+    return der.tlv(der.SEQUENCE, b"".join(parts))
 
 
 GOOD_LEAVES: dict[str, Callable[[], bytes]] = {
@@ -130,7 +137,10 @@ BAD_LEAVES: dict[str, Callable[[], bytes]] = {
     "a longer life than its issuer": lambda: certificate(end=NOW + 61 * DAY),
     "a beginning before its issuer": lambda: certificate(start=NOW - 31 * DAY),
     "another algorithm": other_algorithm,
-    "version 1": version_1,
+    "version 1": lambda: altered(certificate(), 0, b""),
+    "version 2": lambda: altered(certificate(), 0, bytes.fromhex("a003020101")),
+    "serial number zero": lambda: altered(certificate(), 1, bytes.fromhex("020100")),
+    "a negative serial number": lambda: altered(certificate(), 1, bytes.fromhex("0201ff")),
     "trailing octets": lambda: certificate() + b"\x05\x00",
     "a signed certificate": lambda: OWN_CERTIFICATE.public_bytes(Encoding.DER),
     "a truncated structure": lambda: certificate()[:-1],
@@ -194,6 +204,7 @@ PROPER: dict[SignKind, Callable[[], bytes]] = {
     SignKind.OCSP: answer,
     SignKind.CHECKPOINT: lambda: CHECKPOINT,
 }
+PROPER_BYTES = {kind: made() for kind, made in PROPER.items()}
 MAY = {
     ("issuing", "certificate"),
     ("issuing", "crl"),
@@ -239,6 +250,9 @@ REFUSED: dict[str, tuple[SignKind, Callable[[], bytes]]] = {
     "a CRL of another issuer": (SignKind.CRL, lambda: crl(issuer="Root")),
     "a CRL without a number": (SignKind.CRL, lambda: crl(AUTHORITY)),
     "a CRL without an authority key": (SignKind.CRL, lambda: crl(x509.CRLNumber(5))),
+    "a CRL without an end": (SignKind.CRL, lambda: altered(crl(), 4, b"")),
+    "a CRL that ends as it begins": (SignKind.CRL, lambda: altered(crl(), 4, list(der.children(crl()))[3])),
+    "a CRL with another algorithm": (SignKind.CRL, lambda: altered(crl(), 1, bytes.fromhex("300506032b6570"))),
     "a CRL with trailing octets": (SignKind.CRL, lambda: crl() + b"\x05\x00"),
     "a request for another key": (SignKind.CSR, lambda: csr(FOREIGN)),
     "an answer by another responder": (SignKind.OCSP, lambda: answer(responder=FOREIGN_CERTIFICATE)),
@@ -264,6 +278,18 @@ def test_what_is_not_proper_is_refused(case: str) -> None:
     facts = next(one for one in FACTS.values() if kind in KINDS[one.purpose])
     with pytest.raises(SigningRefused):
         permit(kind, made(), facts)
+
+
+@given(data=st.data(), kind=st.sampled_from(SignKind))
+@settings(max_examples=400, deadline=None)
+def test_whatever_the_octets_it_permits_or_refuses(data: st.DataObject, kind: SignKind) -> None:
+    """A few octets changed anywhere: never another error, and what passes is the whole of one structure."""
+    octets = bytearray(PROPER_BYTES[kind])
+    for _ in range(data.draw(st.integers(1, 3))):
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    facts = next(one for one in FACTS.values() if kind in KINDS[one.purpose])
+    with suppress(SigningRefused):
+        permit(kind, bytes(octets), facts)
 
 
 def test_an_answer_by_name_is_signed() -> None:
