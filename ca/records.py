@@ -332,3 +332,23 @@ class Publication:
     fresh_until: int = 0
     fence: int = 0
     seq: int = 0
+
+
+# --- API tokens ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A bearer token of the CSR API, without its secret. `patterns` are name patterns (CONTRACT.md grammar)."""
+
+    id: str
+    name: str
+    profiles: tuple[str, ...]
+    patterns: tuple[str, ...]
+    created_by: str
+    created_at: int
+    expires_at: int
+    owner: str = ""
+    allow_wildcard: bool = False
+    revoked_at: int = 0
+    last_used: int = 0

@@ -84,10 +84,13 @@ class Events(Office):
         return self.select(EVENT, _UNCHAINED, after, limit)
 
     def backlog(self) -> Backlog:
-        """How many entries wait for the sequencer, since when; and the first that waits for nothing, being lost."""
+        """How many entries wait for the sequencer, and since when."""
         count, oldest = self.rows("SELECT count(*), min(e.time) FROM journal_queue q JOIN event e ON e.id = q.event")[0]
-        lost = self.rows(_LOST)[0][0]
-        return Backlog(count, oldest or 0, lost or 0)
+        return Backlog(count, oldest or 0)
+
+    def lost_entry(self) -> int:
+        """The id of the first entry that is neither chained nor queued, 0 if there is none. Reads every entry."""
+        return int(self.rows(_LOST)[0][0] or 0)
 
     def history(self, target: str, limit: int = 1000) -> tuple[EventRow, ...]:
         """The entries about one thing, the oldest first."""

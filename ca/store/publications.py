@@ -31,6 +31,10 @@ class Publications(Office):
         """What is published at a path. Raises `NotFound`."""
         return self.first(f"Nothing is published at {path}.", PUBLICATION, "WHERE path = ?", path)
 
+    def last_seq(self) -> int:
+        """The last place in the sequence that was given out."""
+        return int(self.rows("SELECT value FROM counter WHERE name = 'publication'")[0][0])
+
     def after(self, seq: int, limit: int = 1000) -> tuple[Publication, ...]:
         """The publications that came after that place in the sequence, in order."""
         return self.select(PUBLICATION, "WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)

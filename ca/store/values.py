@@ -114,14 +114,10 @@ class Personal:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Entries that wait for the sequencer, the time of the oldest, and the id of one that is not even queued.
-
-    Times and ids are 0 when there is none.
-    """
+    """How many entries wait for the sequencer, and the time of the oldest, 0 when there is none."""
 
     count: int
     oldest: int
-    lost: int
 
 
 @dataclass(frozen=True, slots=True)

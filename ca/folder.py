@@ -1,0 +1,166 @@
+"""The publication folder: signed bytes as files, one a path, for a status plane that has no database.
+
+The folder is a cache of the publication rows. A file is written beside its place and renamed, so a reader
+sees the old one or the new one, and an older version never replaces a newer one, whichever process comes
+last. Nothing is synced to the disk: after a reboot the folder counts as empty and is filled again from the
+rows (`ca.publish.feed`).
+"""
+
+import fcntl
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from ca.errors import BadRequest
+from ca.records import Publication
+
+_MAGIC = b"CWP1"
+_LENGTH = 4
+_BUCKETS = 64
+_GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){0,3}")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class _Header(msgspec.Struct, array_like=True, frozen=True):
+    path: str
+    version: int
+    content_type: str
+    this_update: int
+    fresh_until: int
+    fence: int
+    seq: int
+    size: int
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    boot: str
+    seq: int
+
+
+_header = msgspec.msgpack.Decoder(_Header)
+_mark = msgspec.json.Decoder(_Mark)
+
+
+class Folder:
+    """One publication folder. Any number of processes may read and write it at once."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def get(self, path: str) -> Publication | None:
+        """What is published at a path; None if nothing is, if the file is torn, or if this is no such path."""
+        if not _GRAMMAR.fullmatch(path):
+            return None
+        try:
+            raw = (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        return _parse(path, raw)
+
+    def stamp(self, path: str) -> object | None:
+        """What changes whenever `get(path)` would answer other bytes, for one stat; None if there is no file."""
+        if not _GRAMMAR.fullmatch(path):
+            return None
+        try:
+            found = (self.root / path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def apply(self, publication: Publication) -> bool:
+        """Makes it the file at its path unless that one is as new or newer; answers whether it did (INC-02).
+
+        Raises `BadRequest` for a path outside the grammar, `OSError` when the disk refuses.
+        """
+        if not _GRAMMAR.fullmatch(publication.path):
+            raise BadRequest(f"{publication.path!r} is no publication path.")
+        with self._locked(publication.path):
+            current = self.get(publication.path)
+            if current is not None and current.version >= publication.version:
+                return False
+            _replace(self.root / publication.path, _render(publication))
+            return True
+
+    @property
+    def fed(self) -> int:
+        """The place in the sequence of publications up to which this folder is known to be filled; 0 after a boot."""
+        try:
+            mark = _mark.decode((self.root / ".fed").read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return 0
+        return mark.seq if mark.boot == _boot() else 0
+
+    @fed.setter
+    def fed(self, seq: int) -> None:
+        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with self._locked(".fed"):
+            _replace(self.root / ".fed", msgspec.json.encode(_Mark(_boot(), seq)))
+
+    @contextmanager
+    def _locked(self, path: str) -> Iterator[None]:
+        """Alone with the paths of one bucket, among threads and processes."""
+        locks = self.root / ".locks"
+        locks.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with open(locks / f"{zlib.crc32(path.encode()) % _BUCKETS:02d}", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _boot() -> str:
+    """What changes with each boot of this machine; where nothing tells, a reboot is not noticed."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Called under the lock of its path, so there is only one who writes the file beside it."""
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    beside = target.parent / f".{target.name}.new"
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
+        file.write(content)
+    beside.replace(target)
+
+
+def _render(publication: Publication) -> bytes:
+    header = msgspec.msgpack.encode(
+        _Header(
+            publication.path,
+            publication.version,
+            publication.content_type,
+            publication.this_update,
+            publication.fresh_until,
+            publication.fence,
+            publication.seq,
+            len(publication.body),
+        )
+    )
+    return b"".join((_MAGIC, len(header).to_bytes(_LENGTH, "big"), header, publication.body))
+
+
+def _parse(path: str, raw: bytes) -> Publication | None:
+    start = len(_MAGIC) + _LENGTH
+    end = start + int.from_bytes(raw[len(_MAGIC) : start], "big")
+    try:
+        header = _header.decode(raw[start:end])
+    except msgspec.DecodeError:
+        return None
+    body = raw[end:]
+    if raw[: len(_MAGIC)] != _MAGIC or header.path != path or header.size != len(body):
+        return None
+    return Publication(
+        path,
+        body,
+        header.version,
+        header.content_type,
+        header.this_update,
+        header.fresh_until,
+        header.fence,
+        header.seq,
+    )

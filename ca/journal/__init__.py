@@ -1,0 +1,16 @@
+"""The audit journal: written with each deed, chained and signed within a second, verifiable from its bytes alone.
+
+with store.transaction():
+    store.revoke(fact)
+    journal.append(Event("certificate.revoked", actor, target))     # no event, no change
+
+sequence(store, sign, clock, fence, key_id)      # the one sequencer, under its lease
+verify(store, {key_id: public_key})              # a Report, or JournalBroken with the place
+"""
+
+from ca.journal.journal import Journal
+from ca.journal.reading import export, history, tail
+from ca.journal.sequencer import sequence
+from ca.journal.verify import Report, verify
+
+__all__ = ["Journal", "Report", "export", "history", "sequence", "tail", "verify"]

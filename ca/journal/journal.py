@@ -1,0 +1,26 @@
+"""`Journal`: writing an event together with the deed that it tells of."""
+
+import secrets
+
+from ca.clock import Clock
+from ca.errors import CAError
+from ca.journal import entry
+from ca.records import Event
+from ca.store import Store
+
+
+class Journal:
+    """The writers' side: no event, no change, since both stand in one transaction. Nobody waits for the chain."""
+
+    def __init__(self, store: Store, clock: Clock, entropy: entry.Entropy = secrets.token_bytes) -> None:
+        self._store, self._clock, self._entropy = store, clock, entropy
+
+    def append(self, event: Event) -> None:
+        """Writes an event into the open transaction; the sequencer chains it after the commit.
+
+        Raises `CAError` when no transaction is open, when the action is not in `EVENTS`, or when the entry
+        is over 65,535 octets.
+        """
+        if not self._store.in_transaction():
+            raise CAError(f"The event {event.action} needs the transaction of the deed that it tells of.")
+        self._store.add_event(*entry.write(event, self._clock(), self._entropy))

@@ -1,0 +1,163 @@
+"""Fixtures for every room: a clock that the test owns, and a migrated store on SQLite and on PostgreSQL.
+
+PostgreSQL is a private cluster in a temporary folder, reached over a Unix socket; where its programs are
+missing, its half of each test is skipped and says so.
+"""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ca.store import Store, migrate
+
+
+class OwnClock:
+    """Stands at `now` until a test moves it."""
+
+    def __init__(self, now: int = 1_800_000_000) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> OwnClock:
+    """A clock that the test owns."""
+    return OwnClock()
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------
+
+ROLE = "certwright"
+
+
+@dataclass
+class Cluster:
+    """A running private PostgreSQL. `create()` makes a fresh migrated database and answers its URL."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{ROLE}@/{database}?host={self.folder}"
+
+    def create(self, template: str = "migrated") -> str:
+        name = f"test{next(self.numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def run(self, sql: str, database: str = "postgres") -> None:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(sql)
+
+
+def postgresql_programs() -> Path | None:
+    """The folder of initdb and postgres: on PATH, or the newest where Debian puts them."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+def _as_somebody() -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A private PostgreSQL for this test session."""
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's programs are not installed (Debian: apt-get install postgresql)")
+    with tempfile.TemporaryDirectory(prefix="cw-pg-") as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody", "nogroup")
+        cluster = _start(programs, folder)
+        try:
+            cluster.run("CREATE DATABASE migrated")
+            migrate(cluster.url("migrated"))
+            yield cluster
+        finally:
+            cluster.process.send_signal(signal.SIGINT)
+            cluster.process.wait(20)
+
+
+def _start(programs: Path, folder: Path) -> Cluster:
+    data = folder / "data"
+    made = [programs / "initdb", "-D", data, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
+    subprocess.run([*_as_somebody(), *made], check=True, stdout=subprocess.DEVNULL, cwd="/")
+    options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off", "shared_buffers": "32MB"}
+    command = [programs / "postgres", "-D", data, *itertools.chain(*(("-c", f"{k}={v}") for k, v in options.items()))]
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen([*_as_somebody(), *command], stdout=log, stderr=log, cwd="/")
+    cluster = Cluster(folder, process)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            cluster.run("SELECT 1")
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((folder / "log").read_text()) from None
+            time.sleep(0.05)
+        else:
+            return cluster
+
+
+# --- stores -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy from."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a fresh migrated SQLite database."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'certwright.sqlite')}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Cluster) -> str:
+    """The URL of a fresh migrated PostgreSQL database."""
+    return postgresql.create()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh migrated database of each kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A store on each kind of database."""
+    opened = Store.open(store_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+    """A store on SQLite, for tests to which the kind of database is all the same."""
+    opened = Store.open(sqlite_url)
+    yield opened
+    opened.close()
