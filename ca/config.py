@@ -64,6 +64,7 @@ class Server(Section):
     threads: int = Field(4, ge=1, le=64, description="threads in each web worker")
     names: list[str] = Field([], description="further names and addresses in the own server certificate")
     tls_dir: Path = Field(Path("state/tls"), description="folder of the own server key and certificate")
+    metrics_dir: Path = Field(Path("state/metrics"), description="counters that processes share; emptied at each start")
 
 
 class Database(Section):
@@ -118,6 +119,7 @@ class Validation(Section):
     timeout: Seconds = Field(10, description="deadline of one challenge fetch", ge=1, le=60)
     attempts: int = Field(3, ge=1, le=10, description="tries before a challenge is invalid")
     socket: Path = Field(Path("state/fetcher.sock"), description="the fetcher's Unix socket")
+    concurrency: int = Field(64, ge=1, le=1024, description="challenges that the fetcher fetches at once")
 
 
 class ACME(Section):
@@ -130,6 +132,7 @@ class ACME(Section):
     order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
     authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
     nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
+    nonce_dir: Path = Field(Path("state/nonces"), description="folder of this node's used nonces; never shared")
     max_names: int = Field(100, ge=1, le=1000, description="names in one order")
     validation: Validation = Validation()
 

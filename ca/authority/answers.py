@@ -1,0 +1,153 @@
+"""OCSP answers: signed ahead by the delegated responder and published for the status plane (RFC 6960, 5019).
+
+A stored answer's version is `generation << 40 | thisUpdate`: each revocation raises the serial's generation,
+so an answer that was made before it can never replace one that was made after it (INC-02).
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from cryptography import x509
+
+from ca.authority.desk import Desk
+from ca.authority.report import Report
+from ca.errors import CAError, HSMError, NotFound, StalePublication, StoreUnavailable
+from ca.ocsp import ALGORITHMS, answer_path, cert_id
+from ca.ocsp.response import Status, answer
+from ca.records import SYSTEM, Event, Issuer, Publication, Responder, SignKind, serial_hex
+from ca.store import OcspMark
+
+BACKDATE = 60
+"""Seconds that thisUpdate lies before the clock, for clients whose clock is behind (X-16: at most 300)."""
+
+BATCH = 64
+_SIGNERS = 4
+
+
+def publish_answers(desk: Desk, issuer: str, serials: Iterable[int], fence: int = 0) -> int:
+    """Signs and publishes the answers of these serials in one transaction; answers how many bodies went out.
+
+    Raises the HSM family when nothing can be signed; then nothing was published and every mark stays. A serial
+    whose answer became newer meanwhile is skipped: the newer one stands.
+    """
+    marks = [desk.store.ocsp_mark(issuer, serial) for serial in serials]
+    return _publish(desk, desk.store.issuer(issuer), marks, fence)
+
+
+def refresh_answers(desk: Desk, limit: int = 1000, fence: int = 0) -> Report:
+    """Publishes the answers that are due: new, revoked, or past half of their life.
+
+    One bad record is journalled and skipped; a lost HSM or database stops the run with its error.
+    """
+    done = failed = 0
+    for issuer, marks in _by_issuer(desk.store.ocsp_due(desk.clock(), limit)).items():
+        for start in range(0, len(marks), BATCH):
+            batch = marks[start : start + BATCH]
+            bad = _publish_or_skip(desk, desk.store.issuer(issuer), batch, fence)
+            done, failed = done + len(batch) - bad, failed + bad
+    return Report("refresh_ocsp", done, failed)
+
+
+def _by_issuer(marks: Iterable[OcspMark]) -> dict[str, list[OcspMark]]:
+    found: dict[str, list[OcspMark]] = {}
+    for mark in marks:
+        found.setdefault(mark.issuer, []).append(mark)
+    return found
+
+
+def _publish_or_skip(desk: Desk, issuer: Issuer, batch: Sequence[OcspMark], fence: int) -> int:
+    """Publishes a batch; if it fails for a record's sake, one by one, so that the bad one stands alone."""
+    try:
+        _publish(desk, issuer, batch, fence)
+        return 0
+    except (HSMError, StoreUnavailable):
+        raise
+    except (CAError, ValueError):
+        return sum(_skip_if_bad(desk, issuer, mark, fence) for mark in batch)
+
+
+def _skip_if_bad(desk: Desk, issuer: Issuer, mark: OcspMark, fence: int) -> int:
+    try:
+        _publish(desk, issuer, [mark], fence)
+        return 0
+    except (HSMError, StoreUnavailable):
+        raise
+    except (CAError, ValueError) as error:
+        with desk.store.transaction():
+            desk.journal.append(
+                Event(
+                    "ocsp.skipped",
+                    SYSTEM,
+                    f"certificate:{mark.issuer}:{serial_hex(mark.serial)}",
+                    result="failed",
+                    reason=str(error),
+                )
+            )
+        return 1
+
+
+def _publish(desk: Desk, issuer: Issuer, marks: Sequence[OcspMark], fence: int) -> int:
+    responder = desk.responder(issuer.id)
+    now = desk.clock()
+    this_update = now - BACKDATE
+    next_update = min(this_update + desk.config.ca.ocsp_life, responder.not_after)
+    answers = _sign_all(desk, issuer, responder, [(mark, this_update, next_update) for mark in marks])
+    half = this_update + (next_update - this_update) // 2
+    published = 0
+    with desk.store.transaction():
+        for mark, bodies in zip(marks, answers, strict=True):
+            published += _put(desk, bodies, fence)
+            desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, next_update, half)
+    return published
+
+
+def _put(desk: Desk, bodies: Iterable[Publication], fence: int) -> int:
+    done = 0
+    for body in bodies:
+        try:
+            desk.publisher.put(body if not fence else _fenced(body, fence))
+            done += 1
+        except StalePublication:
+            continue
+    return done
+
+
+def _fenced(body: Publication, fence: int) -> Publication:
+    return Publication(body.path, body.body, body.version, body.content_type, body.this_update, body.fresh_until, fence)
+
+
+def _sign_all(
+    desk: Desk, issuer: Issuer, responder: Responder, work: Sequence[tuple[OcspMark, int, int]]
+) -> list[list[Publication]]:
+    """The signed answers of each mark, one for each hash algorithm that askers use."""
+    key = desk.signing_key(responder.key_id, SignKind.OCSP)
+    certificate = x509.load_der_x509_certificate(issuer.certificate)
+    delegate = x509.load_der_x509_certificate(responder.certificate)
+
+    def sign(item: tuple[OcspMark, int, int]) -> list[Publication]:
+        mark, this_update, next_update = item
+        status = _status(desk, mark)
+        return [
+            Publication(
+                answer_path(cert_id(certificate, mark.serial, algorithm)),
+                answer(certificate, delegate, key, status, algorithm, this_update, next_update),
+                mark.generation << 40 | this_update,
+                "application/ocsp-response",
+                this_update,
+                next_update,
+            )
+            for algorithm in ALGORITHMS
+        ]
+
+    if len(work) == 1:
+        return [sign(work[0])]
+    with ThreadPoolExecutor(_SIGNERS) as pool:
+        return list(pool.map(sign, work))
+
+
+def _status(desk: Desk, mark: OcspMark) -> Status:
+    try:
+        fact = desk.store.revocation(mark.issuer, mark.serial)
+    except NotFound:
+        return Status(mark.serial)
+    return Status(mark.serial, fact.revoked_at, fact.reason)

@@ -1,0 +1,128 @@
+"""`Authority`: the list of use cases, each a line that names the module where it is told."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ca.authority import answers, chain, crls, health, managed, responders, sweep, trail
+from ca.authority import issue as issuance
+from ca.authority import revoke as revocation
+from ca.authority.desk import Desk
+from ca.authority.report import Check, Report, Revoked
+from ca.clock import Clock, system_clock
+from ca.config import Config
+from ca.folder import Folder
+from ca.journal import Journal
+from ca.journal import Report as JournalReport
+from ca.keys.client import SignerClient
+from ca.policy import Policy
+from ca.profiles import compile_all
+from ca.publish import Publisher, feed
+from ca.records import Actor, Certificate, IssueRequest, Page, Query, Reason
+from ca.store import Store, open_store
+
+
+class Authority(Desk):
+    """The desk that faces, jobs and commands stand at. Rights are checked here, not in front of it."""
+
+    # --- issuance and revocation --------------------------------------------------------------
+
+    def issue(
+        self,
+        request: IssueRequest,
+        within: issuance.Within = issuance.nothing,
+        after: issuance.After = issuance.nothing,
+    ) -> Certificate:
+        """Issues one certificate: see `ca.authority.issue`."""
+        return issuance.issue(self, request, within, after)
+
+    def revoke(
+        self, certificate: Certificate, reason: Reason, actor: Actor, comment: str = "", request_id: str = ""
+    ) -> Revoked:
+        """Revokes one certificate and publishes it: see `ca.authority.revoke`."""
+        return revocation.revoke(self, certificate, reason, actor, comment, request_id)
+
+    # --- looking things up --------------------------------------------------------------------
+
+    def certificate(self, serial: int) -> Certificate:
+        """The certificate of a serial. Raises `NotFound`."""
+        return self.store.by_serial(serial)
+
+    def find(self, query: Query) -> Page:
+        """One page of certificates, as of now."""
+        return self.store.find(query, self.clock())
+
+    def chain(self, certificate: Certificate) -> bytes:
+        """PEM: leaf first, intermediates, no root."""
+        return chain.chain_pem(self, certificate)
+
+    # --- jobs ---------------------------------------------------------------------------------
+
+    def publish_crls(self, fence: int = 0) -> Report:
+        """Publishes the CRL shards that are due."""
+        return crls.publish_crls(self, fence)
+
+    def refresh_ocsp(self, limit: int = 1000, fence: int = 0) -> Report:
+        """Publishes the OCSP answers that are due."""
+        return answers.refresh_answers(self, limit, fence)
+
+    def sweep_intents(self) -> Report:
+        """Abandons and revokes orphaned intents."""
+        return sweep.sweep_intents(self)
+
+    def renew_responders(self) -> Report:
+        """Renews delegated OCSP responders at half of their life."""
+        return responders.renew_responders(self)
+
+    def own_certificate(self) -> managed.Managed:
+        """Where the certificate of the own HTTPS doors is."""
+        return managed.own_certificate(self)
+
+    def renew_own_certificate(self) -> Report:
+        """Renews the certificate of the own HTTPS doors when it is due."""
+        return Report("renew_own_certificate", int(managed.renew_if_due(self, self.own_certificate())))
+
+    def feed_publications(self) -> Report:
+        """Brings this node's publication folder up to date with the rows: files lost or published elsewhere."""
+        return Report("feed_publications", feed(self.store, self.publisher.folder))
+
+    def sequence_journal(self, fence: int = 0) -> Report:
+        """Chains new journal entries and has the head signed."""
+        return trail.sequence_journal(self, fence)
+
+    # --- watching -----------------------------------------------------------------------------
+
+    def health(self) -> tuple[Check, ...]:
+        """Every health check of the authority; never raises."""
+        return health.health(self)
+
+    def verify_journal(self) -> JournalReport:
+        """Recomputes the journal. Raises `JournalBroken` with the place."""
+        return trail.verify_journal(self)
+
+    def export_journal(self) -> Iterator[Mapping[str, object]]:
+        """Every journal event in order."""
+        return trail.export_journal(self)
+
+    def record_start(self, process: str) -> None:
+        """Journals a start and the digest of the effective configuration."""
+        trail.record_start(self, process)
+
+
+def open_authority(config: Config, clock: Clock = system_clock) -> Authority:
+    """The authority over a migrated database; the signer is reached when it is first needed.
+
+    Raises `StoreUnavailable` (gone or not migrated) and `ConfigError` (profiles that cannot be).
+    """
+    store: Store = open_store(config)
+    folder = Folder(Path(config.path(config.ca.publication_dir)))
+    profiles = compile_all(config)
+    return Authority(
+        config=config,
+        clock=clock,
+        store=store,
+        signer=SignerClient(config.path(config.signer.socket), timeout=float(config.signer.timeout)),
+        journal=Journal(store, clock),
+        publisher=Publisher(store, folder),
+        profiles=profiles,
+        policy=Policy(config, profiles),
+    )

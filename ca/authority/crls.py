@@ -1,0 +1,88 @@
+"""CRLs: each dirty or ageing shard is signed again and published (RFC 5280 §5).
+
+The number is taken in the same write transaction that reads the revoked serials, so a higher number always
+means newer facts; the publication gate then compares with what is published (INC-01, INC-02).
+"""
+
+from ca import crl
+from ca.authority.desk import Desk
+from ca.authority.report import Report
+from ca.errors import CAError, HSMError, NotFound, StalePublication, StoreUnavailable
+from ca.records import SYSTEM, Event, Publication, SignKind
+from ca.store import ShardState
+
+BACKDATE = 60
+"""Seconds that thisUpdate lies before the clock (X-16: at most 300)."""
+
+
+def publish_crls(desk: Desk, fence: int = 0) -> Report:
+    """Publishes each shard that is dirty or past half of its life. One refused shard does not hold the others."""
+    done = failed = 0
+    for state in desk.store.stale_shards(desk.clock()):
+        try:
+            publish_shard(desk, state.issuer, state.shard, fence)
+            done += 1
+        except (HSMError, StoreUnavailable):
+            raise
+        except CAError as error:
+            _journal_refusal(desk, state, error)
+            failed += 1
+    return Report("publish_crls", done, failed)
+
+
+def publish_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> None:
+    """Signs and publishes one shard now. Raises the HSM family (marks stay) or what the gate refuses."""
+    issuer = desk.store.issuer(issuer_id)
+    now = desk.clock()
+    with desk.store.transaction():
+        state = desk.store.number_crl(issuer_id, shard, now)
+        revoked = desk.store.revoked(issuer_id, shard, not_after_from=state.this_update)
+    this_update = max(now - BACKDATE, state.this_update)
+    next_update = min(this_update + desk.config.ca.crl_life, crl.not_after(issuer))
+    url = crl.shard_url(desk.config.server.status_url, issuer_id, shard)
+    key = desk.signing_key(issuer.key_id, SignKind.CRL)
+    der = crl.build(issuer, key, revoked, state.number, this_update, next_update, url)
+    path = crl.shard_path(issuer_id, shard)
+    try:
+        _gate(desk, path, der)
+        _put(desk, state, Publication(path, der, state.number, crl.CONTENT_TYPE, this_update, next_update, fence))
+    except StalePublication:
+        return  # a newer one went out while this was being signed
+
+
+def _gate(desk: Desk, path: str, der: bytes) -> None:
+    try:
+        previous = desk.publisher.get(path)
+    except NotFound:
+        return
+    crl.gate(previous.body, der, lambda serial: desk.store.not_after(crl.issuer_of(path), serial))
+
+
+def _put(desk: Desk, state: ShardState, body: Publication) -> None:
+    with desk.store.transaction():
+        desk.publisher.put(body)
+        desk.store.shard_published(
+            state.issuer, state.shard, state.generation, state.number, body.this_update, body.fresh_until
+        )
+        desk.journal.append(
+            Event(
+                "crl.published",
+                SYSTEM,
+                f"crl:{state.issuer}:{state.shard:04x}",
+                key=state.issuer,
+                detail={"number": state.number, "next_update": body.fresh_until, "octets": len(body.body)},
+            )
+        )
+
+
+def _journal_refusal(desk: Desk, state: ShardState, error: CAError) -> None:
+    with desk.store.transaction():
+        desk.journal.append(
+            Event(
+                "publication.refused",
+                SYSTEM,
+                f"crl:{state.issuer}:{state.shard:04x}",
+                result="failed",
+                reason=str(error),
+            )
+        )

@@ -1,0 +1,63 @@
+"""Is the authority well? One table of checks, each small, each with the next step when it is not."""
+
+from collections.abc import Callable
+
+from ca.authority.desk import Desk
+from ca.authority.report import Check
+from ca.errors import CAError
+
+HEAD_LAG = 30
+"""Seconds an event may wait for the sequencer before the journal counts as late."""
+
+
+def health(desk: Desk) -> tuple[Check, ...]:
+    """Runs every check; never raises. Readiness is that all of them are ok."""
+    return tuple(_run(name, check, desk) for name, check in CHECKS.items())
+
+
+def _run(name: str, check: Callable[[Desk], None], desk: Desk) -> Check:
+    try:
+        check(desk)
+    except CAError as error:
+        return Check(name, False, error.detail, error.next_step)
+    return Check(name, True)
+
+
+def _store(desk: Desk) -> None:
+    with desk.store.reading():
+        desk.store.issuers()
+
+
+def _issuer(desk: Desk) -> None:
+    desk.active_issuer()
+
+
+def _signer(desk: Desk) -> None:
+    state = desk.signer.health()
+    if not state.ok:
+        raise CAError(state.detail, next_step="See docs/keys.md, or run 'certwright doctor'.")
+
+
+def _responder(desk: Desk) -> None:
+    desk.responder(desk.active_issuer().id)
+
+
+def _crl(desk: Desk) -> None:
+    issuer = desk.active_issuer()
+    now = desk.clock()
+    for shard in range(issuer.shards):
+        state = desk.store.shard(issuer.id, shard)
+        if state.next_update <= now:
+            raise CAError(
+                f"The CRL of {issuer.id}, shard {shard:04x}, is not published or has expired.",
+                next_step="Start the scheduler, or run 'certwright crl publish'.",
+            )
+
+
+CHECKS: dict[str, Callable[[Desk], None]] = {
+    "database": _store,
+    "issuer": _issuer,
+    "signer": _signer,
+    "responder": _responder,
+    "crl": _crl,
+}

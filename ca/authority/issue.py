@@ -1,0 +1,189 @@
+"""Issuance: the two-transaction cycle of the house (intent before signature, journal with the deed).
+
+policy -> prepare and lint -> A: intent + journal -> sign once, no transaction open -> compare ->
+B: certificate + journal -> first OCSP answer. A crash or timeout between A and B leaves an intent that
+may have been signed: the sweep abandons it and revokes its serial, which is never signed again.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+from ca.authority.answers import publish_answers
+from ca.authority.desk import Desk
+from ca.errors import Conflict, HSMError, IssuanceMismatch, PolicyDenied, PossiblySigned, StoreUnavailable
+from ca.issuer import Prepared
+from ca.profiles import Profile
+from ca.records import Certificate, Event, Intent, Issuer, IssueRequest, make_serial, serial_hex
+
+Within = Callable[[Intent], None]
+After = Callable[[Certificate], None]
+
+
+def nothing(_: object) -> None:
+    """What A and B do besides, when the asker has nothing to add."""
+
+
+def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: After = nothing) -> Certificate:
+    """Issues one certificate, stored, journalled and answered by OCSP when this returns.
+
+    `within` runs inside transaction A, before the intent: it checks the asker's own rows under lock and may
+    raise. `after` runs inside transaction B. Raises `PolicyDenied` and `LintFailed` (nothing written but the
+    refusal's journal entry), `HSMUnavailable` or `HSMBusy` (nothing signed), `PossiblySigned` (the serial is
+    lost), `Abandoned` (the sweep was faster). Calling it twice issues twice: idempotency is the asker's row.
+    """
+    profile = desk.profile(request.profile)
+    issuer = desk.active_issuer(request.issuer)
+    prepared = _prepare(desk, request, profile, issuer)
+    intent = _intent(desk, request, prepared, issuer)
+    _begin(desk, intent, profile, within)
+    der = _sign(desk, intent, prepared, issuer)
+    certificate = _certificate(desk, intent, der)
+    _finish(desk, certificate, intent, after)
+    if not profile.no_revocation:
+        _answer_first(desk, certificate)
+    return certificate
+
+
+def _prepare(desk: Desk, request: IssueRequest, profile: Profile, issuer: Issuer) -> Prepared:
+    now = desk.clock()
+    try:
+        desk.policy.permit(request, profile, issuer, now)
+    except PolicyDenied as refusal:
+        _journal_refusal(desk, request, refusal)
+        raise
+    shard = secrets.randbelow(issuer.shards)
+    serial = make_serial(shard, secrets.token_bytes(16))
+    return desk.issuing_ca(issuer).prepare(profile, request, serial, now)
+
+
+def _journal_refusal(desk: Desk, request: IssueRequest, refusal: PolicyDenied) -> None:
+    with desk.store.transaction():
+        desk.journal.append(
+            Event(
+                "issuance.refused",
+                request.actor,
+                f"profile:{request.profile}",
+                result="denied",
+                reason=refusal.detail,
+                request_id=request.request_id,
+                personal={"names": " ".join(map(str, request.names))},
+            )
+        )
+
+
+def _intent(desk: Desk, request: IssueRequest, prepared: Prepared, issuer: Issuer) -> Intent:
+    return Intent(
+        id=secrets.token_hex(16),
+        issuer=issuer.id,
+        serial=prepared.serial,
+        tbs=prepared.tbs,
+        profile=request.profile,
+        not_before=prepared.not_before,
+        not_after=prepared.not_after,
+        actor=request.actor,
+        names=request.names,
+        common_name=request.common_name,
+        owner=request.owner,
+        order=request.order,
+        account=request.account,
+        token=request.token,
+        replaces=request.replaces,
+        request_id=request.request_id,
+        created_at=desk.clock(),
+    )
+
+
+def _begin(desk: Desk, intent: Intent, profile: Profile, within: Within) -> None:
+    with desk.store.transaction():
+        within(intent)
+        if desk.store.issuer(intent.issuer).state != "active":
+            raise Conflict(f"{intent.issuer} no longer issues.", next_step="Ask again: its successor takes over.")
+        desk.store.begin(intent, answered=not profile.no_revocation)
+        desk.journal.append(_event("issuance.intended", intent))
+
+
+def _sign(desk: Desk, intent: Intent, prepared: Prepared, issuer: Issuer) -> bytes:
+    """Signs once. Where it is sure that nothing was signed, the intent is withdrawn; else the sweep takes it."""
+    try:
+        return desk.issuing_ca(issuer).sign(prepared)
+    except PossiblySigned:
+        raise
+    except IssuanceMismatch as mismatch:
+        raise PossiblySigned(mismatch.detail, next_step="The serial will be revoked; ask again.") from mismatch
+    except HSMError as failure:
+        _withdraw(desk, intent, failure)
+        raise
+
+
+def _withdraw(desk: Desk, intent: Intent, failure: HSMError) -> None:
+    try:
+        with desk.store.transaction():
+            desk.store.withdraw(intent.id)
+            desk.journal.append(_event("issuance.withdrawn", intent, result="failed", reason=failure.code))
+    except StoreUnavailable:
+        return  # the intent stays open and the sweep revokes its serial: safe, only less tidy
+
+
+def _certificate(desk: Desk, intent: Intent, der: bytes) -> Certificate:
+    return Certificate(
+        issuer=intent.issuer,
+        serial=intent.serial,
+        der=der,
+        sha256=hashlib.sha256(der).hexdigest(),
+        profile=intent.profile,
+        names=intent.names,
+        not_before=intent.not_before,
+        not_after=intent.not_after,
+        issued_at=desk.clock(),
+        common_name=intent.common_name,
+        owner=intent.owner,
+        order=intent.order,
+        account=intent.account,
+        token=intent.token,
+        replaces=intent.replaces,
+    )
+
+
+def _finish(desk: Desk, certificate: Certificate, intent: Intent, after: After) -> None:
+    with desk.store.transaction():
+        desk.store.finish(intent.id, certificate)
+        desk.journal.append(_event("certificate.issued", intent, detail={"sha256": certificate.sha256}, names=True))
+        after(certificate)
+
+
+def _answer_first(desk: Desk, certificate: Certificate) -> None:
+    """The first OCSP answer goes out before the asker hears of the certificate; without HSM it follows later."""
+    try:
+        publish_answers(desk, certificate.issuer, [certificate.serial])
+    except (HSMError, StoreUnavailable):
+        return  # the mark stays: the scheduler publishes it, and until then OCSP says tryLater or unauthorized
+
+
+def _event(
+    action: str,
+    intent: Intent,
+    *,
+    result: str = "ok",
+    reason: str = "",
+    detail: dict[str, object] | None = None,
+    names: bool = False,
+) -> Event:
+    return Event(
+        action,
+        intent.actor,
+        f"certificate:{intent.issuer}:{serial_hex(intent.serial)}",
+        result=result,
+        reason=reason,
+        key=intent.issuer,
+        request_id=intent.request_id,
+        detail={
+            "intent": intent.id,
+            "profile": intent.profile,
+            "not_after": intent.not_after,
+            "tbs_sha256": hashlib.sha256(intent.tbs).hexdigest(),
+            **({"order": intent.order} if intent.order else {}),
+            **(detail or {}),
+        },
+        personal={"names": " ".join(map(str, intent.names))} if names else {},
+    )

@@ -1,0 +1,39 @@
+"""Delegated OCSP responders: made in the signer, renewed at half of their life (O-05)."""
+
+from ca.authority.desk import Desk
+from ca.authority.report import Report
+from ca.errors import NotFound
+from ca.records import SYSTEM, Event, Issuer, Responder
+
+
+def renew_responders(desk: Desk) -> Report:
+    """Renews the responder of each active issuing CA that has none or is past half of its life."""
+    due = [i for i in desk.store.issuers() if i.kind == "issuing" and i.state == "active" and _is_due(desk, i)]
+    for issuer in due:
+        record_responder(desk, desk.signer.renew_responder(issuer.key_id))
+    return Report("renew_responders", len(due))
+
+
+def record_responder(desk: Desk, responder: Responder) -> None:
+    """Writes a new responder and its key to the records, with its journal entry."""
+    key = desk.signer.key(responder.key_id)
+    with desk.store.transaction():
+        desk.store.add_key(key)
+        desk.store.add_responder(responder)
+        desk.journal.append(
+            Event(
+                "responder.renewed",
+                SYSTEM,
+                f"responder:{responder.key_id}",
+                key=responder.issuer,
+                detail={"not_after": responder.not_after, "attributes": dict(key.attributes)},
+            )
+        )
+
+
+def _is_due(desk: Desk, issuer: Issuer) -> bool:
+    try:
+        current = desk.store.responder(issuer.id)
+    except NotFound:
+        return True
+    return desk.clock() >= (current.not_before + current.not_after) // 2

@@ -1,0 +1,55 @@
+"""The audit trail as the desk keeps it: sequencing, verification, export (JOURNAL.md)."""
+
+from collections.abc import Iterator, Mapping
+
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from ca import journal
+from ca.authority.desk import Desk
+from ca.authority.report import Report
+from ca.errors import NotFound
+from ca.records import SYSTEM, Event, Key, KeyPurpose, SignKind
+
+
+def _journal_keys(desk: Desk) -> list[Key]:
+    return [key for key in iter(desk.store.keys()) if key.purpose == KeyPurpose.JOURNAL]
+
+
+def journal_key(desk: Desk) -> Key:
+    """The key that signs the journal's head: the newest active one of that purpose. Raises `NotFound`."""
+    active = [key for key in _journal_keys(desk) if key.state == "active"]
+    if not active:
+        raise NotFound("There is no key for the journal yet.", next_step="Run 'certwright ca init'.")
+    return max(active, key=lambda key: (key.created_at, key.id))
+
+
+def sequence_journal(desk: Desk, fence: int = 0) -> Report:
+    """Chains what was journalled since the last run and has the new head signed by the journal's key."""
+    key = journal_key(desk).id
+    done = journal.sequence(
+        desk.store, lambda text: desk.signer.sign(key, SignKind.CHECKPOINT, text), desk.clock, fence, key
+    )
+    return Report("sequence_journal", done)
+
+
+def verify_journal(desk: Desk) -> journal.Report:
+    """Recomputes the whole journal. Raises `JournalBroken` naming the first broken place."""
+    return journal.verify(desk.store, {key.id: load_der_public_key(key.spki) for key in _journal_keys(desk)})
+
+
+def export_journal(desk: Desk) -> Iterator[Mapping[str, object]]:
+    """Every event in order, one mapping each."""
+    return journal.export(desk.store)
+
+
+def record_start(desk: Desk, process: str) -> None:
+    """Journals that a process started and with which effective configuration."""
+    with desk.store.transaction():
+        desk.journal.append(
+            Event(
+                "config.loaded",
+                SYSTEM,
+                f"process:{process}",
+                detail={"digest": desk.config.digest(), "mode": desk.config.mode},
+            )
+        )
