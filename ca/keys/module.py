@@ -158,6 +158,10 @@ class Module:
         self.running = False
         self._finalize(None)
 
+    def abandon(self) -> None:
+        """Every session of this process counts as dead, without a word to the module (after a fork)."""
+        self.running = False
+
     def tokens(self) -> tuple[TokenInfo, ...]:
         """Every initialized token in a slot. Raises `HSMUnavailable`."""
         with hsm_errors("list its tokens"):
@@ -213,6 +217,8 @@ def _load(path: str) -> Module:
     ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(table))
     module = Module(path, library, table.contents)
     module.restart()
+    # A forked child shares neither threads nor sessions with the module: it must not use what it inherited.
+    os.register_at_fork(after_in_child=module.abandon)
     return module
 
 

@@ -248,7 +248,7 @@ class Token:
 
     def _must_be_current(self) -> None:
         if self._generation != self._module.generation or not self._module.running:
-            raise HSMUnavailable("The PKCS#11 module was restarted.", next_step="Open the token again.")
+            raise HSMUnavailable("The PKCS#11 module was started anew.", next_step="Open the token again.")
 
 
 class _SessionLost(HSMUnavailable):
@@ -304,14 +304,28 @@ def _read_back(session: _Session, key_id: bytes, row: Algorithm) -> TokenKey:
     with hsm_errors("show a key's attributes"):
         facts = {name: bool(private[Attribute[name]]) for name in DEMANDED}
         key_type, label = KeyType(private[Attribute.KEY_TYPE]), private[Attribute.LABEL]
-        values = {name: bytes(public[Attribute[name]]) for name in row.reads}
+        values = _values(public, row) if key_type is KeyType[row.key_type] else {}
     wrong = sorted(name for name, demanded in DEMANDED.items() if facts[name] is not demanded)
-    if wrong or key_type is not KeyType[row.key_type]:
+    if wrong:
         raise KeyMismatch(
-            f"The key with CKA_ID {key_id.hex()} is not as demanded: {', '.join(wrong) or key_type.name}.",
+            f"The key with CKA_ID {key_id.hex()} is not as demanded: {', '.join(wrong)}.",
             next_step="Use a token that makes sensitive, non-extractable keys, and generate the key in it.",
         )
-    return TokenKey(key_id, label, row.name, spki_of(row.public_key(values)), {**facts, "KEY_TYPE": key_type.name})
+    return TokenKey(key_id, label, row.name, _spki(row, key_type, values), {**facts, "KEY_TYPE": key_type.name})
+
+
+def _values(public: Any, row: Algorithm) -> dict[str, bytes]:
+    return {name: bytes(public[Attribute[name]]) for name in row.reads}
+
+
+def _spki(row: Algorithm, key_type: KeyType, values: Mapping[str, bytes]) -> bytes:
+    """The SPKI of the public object. Raises `KeyMismatch` when it is not a key of this algorithm."""
+    if key_type is KeyType[row.key_type]:
+        with suppress(ValueError):
+            public_key = row.public_key(values)
+            if row.matches(public_key):
+                return spki_of(public_key)
+    raise KeyMismatch(f"The key in the token is no {row.name} key.", next_step="Name the algorithm it was made with.")
 
 
 def _destroy(session: _Session, key_id: bytes) -> None:

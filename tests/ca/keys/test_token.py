@@ -1,5 +1,6 @@
 """Keys in a real token: KC-02, KC-08, and the practice of the library's builders, pinned (X-03)."""
 
+import os
 import secrets
 import subprocess
 import sys
@@ -107,6 +108,24 @@ def test_a_key_without_the_demanded_attributes_is_destroyed(token: Token, monkey
     assert token.find("loose") == ()
 
 
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        ("ec-p256", "ec-p384"),
+        ("ec-p384", "ec-p256"),
+        ("rsa-2048", "rsa-3072"),
+        ("rsa-2048", "ec-p256"),
+        ("ec-p256", "rsa-2048"),
+        ("ed25519", "ec-p256"),
+    ],
+)
+def test_a_key_of_another_algorithm_is_a_mismatch(
+    token: Token, keys: dict[str, TokenKey], held: str, asked: str
+) -> None:
+    with pytest.raises(KeyMismatch, match=f"no {asked} key"):
+        token.describe(keys[held].key_id, asked)
+
+
 def test_a_destroyed_key_is_gone(token: Token) -> None:
     key = token.generate("short", secrets.token_bytes(16), "ec-p256")
     assert token.sign(key.key_id, key.algorithm, b"x")
@@ -170,6 +189,19 @@ def test_provisioning_twice_changes_nothing(module: str, hsm: dict[str, str], to
     for private in (folder, folder / "tokens"):
         assert private.stat().st_mode & 0o777 == 0o700
     assert Path(hsm["SOFTHSM2_CONF"]).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_forked_child_does_not_touch_the_token(token: Token, keys: dict[str, TokenKey]) -> None:
+    key = keys["ec-p256"]
+    child = os.fork()
+    if child == 0:
+        try:
+            token.sign(key.key_id, key.algorithm, b"x")
+        except HSMUnavailable:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert token.sign(key.key_id, key.algorithm, b"x")
 
 
 STRESS = """
