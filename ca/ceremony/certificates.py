@@ -23,8 +23,8 @@ from ca.records import make_serial
 
 Extension = x509.Extension[x509.ExtensionType]
 _EVERY_NETWORK = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
-_NOBODY = "invalid"
-"""A top-level name that RFC 2606 keeps empty: permitting it alone excludes all others, for every verifier."""
+_NOBODY = "nobody.invalid"
+"""A name that RFC 2606 keeps empty: permitting it alone excludes all others, for every verifier."""
 
 
 def root_certificate(plan: RootPlan, key: PrivateKey, now: int) -> bytes:
@@ -39,8 +39,8 @@ def root_certificate(plan: RootPlan, key: PrivateKey, now: int) -> bytes:
     return _certify(key, subject, subject, spki, Period(now - BACKDATE, now - BACKDATE + plan.life - 1), extensions)
 
 
-def certification_request(plan: IssuingPlan, key: PrivateKey) -> bytes:
-    """DER of the CSR by which an issuing CA's key proves that it is there. Raises the HSM family."""
+def certification_request(plan: RootPlan | IssuingPlan, key: PrivateKey) -> bytes:
+    """DER of the CSR by which a CA's key proves that it is there. Raises the HSM family."""
     builder = x509.CertificateSigningRequestBuilder(_subject(plan.common_name, plan.organization))
     request = builder.sign(key, signature_hash(key.public_key()))  # type: ignore[arg-type]
     return request.public_bytes(Encoding.DER)
@@ -62,7 +62,7 @@ def issuing_certificate(plan: IssuingPlan, csr: bytes, parent: Parent, urls: Url
     `BadCSR`, `BadPublicKey` and the HSM family.
     """
     issuer = x509.load_der_x509_certificate(parent.certificate)
-    spki = _proven_key(csr)
+    spki = proven_key(csr)
     extensions = [
         _extension(x509.BasicConstraints(ca=True, path_length=0), critical=True),
         _extension(_ca_key_usage(), critical=True),
@@ -83,16 +83,16 @@ def _within(parent: Parent, life: int, now: int) -> Period:
     return Period(start, min(start + life - 1, limits.not_after))
 
 
-def _proven_key(csr: bytes) -> bytes:
-    """The SPKI of a request that its own key has signed."""
+def proven_key(csr: bytes) -> bytes:
+    """The SPKI of a request that its own key has signed. Raises `BadCSR` and `BadPublicKey`."""
     try:
         request = x509.load_der_x509_csr(csr)
         spki = request.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         proven = request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm):
-        raise BadCSR("The request of the issuing CA cannot be read.") from None
+        raise BadCSR("The request of the CA cannot be read.") from None
     if not proven:
-        raise BadCSR("The request of the issuing CA is not signed by its own key.")
+        raise BadCSR("The request of the CA is not signed by its own key.")
     check_key(spki)
     return spki
 
@@ -152,7 +152,7 @@ def name_constraints(patterns: Iterable[Pattern]) -> x509.NameConstraints:
     """What may be certified, with every kind of name that is not permitted excluded (X-12, RFC 5280 §4.2.1.10).
 
     Networks are excluded whole by version. For DNS an empty constraint excludes all; for URIs and e-mail
-    verifiers differ about it, so these are permitted for `invalid` alone, a name that can have no holder.
+    verifiers differ about it, so these are permitted for one name alone that can have no holder.
     """
     patterns = list(patterns)
     permitted = list(_permitted(patterns))

@@ -1,5 +1,6 @@
 """What a ceremony is to make: decided and checked before the first key is touched."""
 
+import re
 from dataclasses import dataclass, field
 
 from ca.errors import ConfigError
@@ -7,6 +8,7 @@ from ca.keycheck import KEY_TYPES
 from ca.names import Pattern, subtrees
 
 DAY = 86400
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 DEMO_NAME = "DEMO – DO NOT TRUST"
 DEMO_LIFE = 30 * DAY
 BACKDATE = 3600
@@ -36,6 +38,8 @@ class RootPlan:
         _check(self.id, self.common_name, self.algorithm)
         if not DAY <= self.crl_life <= 366 * DAY or not 0 < self.crl_overlap < self.crl_life or self.spares < 0:
             raise ConfigError(f"{self.id}: a root's CRL lasts a day to twelve months, and its successor overlaps it.")
+        if self.algorithm == "rsa-2048":  # KC-06: 128 bits of strength at least
+            raise ConfigError(f"{self.id}: a root needs a stronger key.", next_step="Use ec-p384 or rsa-4096.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class IssuingPlan:
 
 
 def _check(issuer: str, common_name: str, algorithm: str) -> None:
-    if not issuer.replace("-", "").isalnum() or not issuer.isascii() or issuer != issuer.lower():
+    if not _ID.fullmatch(issuer):
         raise ConfigError(f"{issuer!r} is no id of an issuer.", next_step="Use lower-case letters, digits, hyphens.")
     if not 1 <= len(common_name) <= 64:
         raise ConfigError(f"{issuer}: a common name has 1 to 64 characters.")
