@@ -159,7 +159,7 @@ def unwrapped(address: Address) -> Iterator[Address]:
         yield address.sixtofour
     if address.teredo:
         yield from address.teredo
-    if address in _NAT64 or 1 < int(address) <= _LOW_32:
+    if address in _NAT64 or (int(address) <= _LOW_32 and not address.is_loopback):
         yield ipaddress.IPv4Address(int(address) & _LOW_32)
 
 

@@ -1,0 +1,386 @@
+"""The fetch of a challenge, against servers that misbehave in every way (A-31, A-32)."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from acme_server.validation.addresses import AddressPolicy, policy
+from acme_server.validation.fetch import MAX_OCTETS, Fetch
+from acme_server.validation.http01 import judge, key_authorization, question
+from acme_server.validation.resolution import resolver
+from acme_server.validation.wire import Answer, Outcome
+from ca.config import Config
+from ca.errors import ConfigError
+from ca.records import Name, NameKind
+from tests.acme_server import net
+
+TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+EXPECTED = key_authorization(TOKEN, "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI")
+PROOF = net.page(EXPECTED.encode())
+HOST = "www.corp.test"
+
+
+@pytest.fixture
+def zone() -> Iterator[net.Zone]:
+    one = net.Zone()
+    one.names[HOST] = ["127.0.0.1"]
+    yield one
+    one.close()
+
+
+def fetching(port: int, zone: net.Zone, *redirect_ports: int, **validation: object) -> Fetch:
+    config = Config(mode="demo", acme={"validation": {"resolvers": [zone.address], "http_port": port, **validation}})  # type: ignore[arg-type]
+    made = Fetch.over(config)
+    return replace(made, redirect_ports=made.redirect_ports | set(redirect_ports))
+
+
+def ask(fetch: Fetch, host: str = HOST, seconds: float = 5.0) -> Answer:
+    name = Name(NameKind.IP if host[0].isdigit() or ":" in host else NameKind.DNS, host)
+    return fetch.get(question(name, TOKEN, EXPECTED, seconds))
+
+
+# --- what is good -------------------------------------------------------------------------------
+
+
+def test_A31_the_key_authorization_is_fetched(zone: net.Zone) -> None:
+    with net.site(PROOF) as site:
+        answer = ask(fetching(site.port, zone))
+    assert judge(answer, EXPECTED).error == ""
+    assert answer.trail == (f"{HOST} is at 127.0.0.1: connected", f"{answer.detail} answered 200")
+    head = site.requests[0]
+    assert head.startswith(f"GET /.well-known/acme-challenge/{TOKEN} HTTP/1.1\r\n")
+    assert f"\r\nHost: {HOST}:{site.port}\r\n" in head
+    assert head.count("\r\nHost:") == 1
+    assert "Accept-Encoding: identity" in head
+
+
+@pytest.mark.parametrize("tail", ["\n", "\r\n", " \t\r\n\n"])
+def test_A31_trailing_white_space_is_allowed(zone: net.Zone, tail: str) -> None:
+    with net.site(net.page(EXPECTED.encode() + tail.encode())) as site:
+        assert judge(ask(fetching(site.port, zone)), EXPECTED).error == ""
+
+
+def test_chunked_and_unbounded_answers_are_read(zone: net.Zone) -> None:
+    half = len(EXPECTED) // 2
+    parts = (EXPECTED[:half], EXPECTED[half:])
+    chunks = "".join(f"{len(part):x}\r\n{part}\r\n" for part in (*parts, ""))
+    for reply in (
+        f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}",
+        f"HTTP/1.0 200 OK\r\n\r\n{EXPECTED}",
+    ):
+        with net.site(net.raw(reply.encode())) as site:
+            assert judge(ask(fetching(site.port, zone)), EXPECTED).error == ""
+
+
+def test_A34_ip_identifiers_have_the_literal_as_host(zone: net.Zone) -> None:
+    with net.site(PROOF) as site:
+        assert judge(ask(fetching(site.port, zone), "127.0.0.1"), EXPECTED).error == ""
+        assert f"Host: 127.0.0.1:{site.port}\r\n" in site.requests[0]
+    assert zone.asked == []
+
+
+def test_A34_ipv6_identifiers_are_bracketed(zone: net.Zone) -> None:
+    with net.site(PROOF, "::1") as site:
+        assert judge(ask(fetching(site.port, zone), "::1"), EXPECTED).error == ""
+        assert f"Host: [::1]:{site.port}\r\n" in site.requests[0]
+
+
+def test_the_next_address_is_tried_when_the_first_does_not_answer(zone: net.Zone) -> None:
+    zone.names[HOST] = ["127.0.0.1", "::1"]
+    with net.site(PROOF) as site:
+        answer = ask(fetching(site.port, zone))
+    assert judge(answer, EXPECTED).error == ""
+    assert "::1: Connection refused" in answer.trail[0]
+    assert "127.0.0.1: connected" in answer.trail[1]
+
+
+def test_localhost_names_are_loopback_without_asking() -> None:
+    resolve = resolver([])
+    found = [str(one) for one in resolve("demo.localhost", time.monotonic() + 1)]
+    assert found == ["127.0.0.1", "::1"]
+
+
+def test_localhost_names_are_asked_for_when_resolvers_are_set(zone: net.Zone) -> None:
+    zone.names["demo.localhost"] = ["10.1.1.1"]
+    found = [str(one) for one in resolver([zone.address])("demo.localhost", time.monotonic() + 1)]
+    assert found == ["10.1.1.1"]
+
+
+# --- redirects ----------------------------------------------------------------------------------
+
+
+def test_A31_redirects_are_followed_to_known_ports(zone: net.Zone) -> None:
+    zone.names["cdn.corp.test"] = ["127.0.0.1"]
+    with net.site(PROOF) as last, net.site(net.redirect("/elsewhere")) as first:
+        first.reply = net.redirect(f"http://cdn.corp.test:{last.port}/x?y=1#z")
+        answer = ask(fetching(first.port, zone, last.port))
+    assert judge(answer, EXPECTED).error == ""
+    assert last.requests[0].startswith("GET /x?y=1 HTTP/1.1\r\n")
+    assert f"Host: cdn.corp.test:{last.port}\r\n" in last.requests[0]
+    assert "cdn.corp.test A" in zone.asked
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+def test_A31_relative_redirects_are_followed(zone: net.Zone, status: str) -> None:
+    def reply(channel: object, head: bytes) -> None:
+        (PROOF if b"GET /here" in head else net.redirect("/here", status))(channel, head)  # type: ignore[arg-type]
+
+    with net.site(reply) as site:
+        assert judge(ask(fetching(site.port, zone)), EXPECTED).error == ""
+
+
+def test_A31_redirects_to_https_do_not_look_at_the_certificate(zone: net.Zone, tmp_path: Path) -> None:
+    context = net.tls_context(tmp_path)
+    with net.site(PROOF, context=context) as secure, net.site(PROOF) as plain:
+        plain.reply = net.redirect(f"https://{HOST}:{secure.port}/")
+        assert judge(ask(fetching(plain.port, zone, secure.port)), EXPECTED).error == ""
+
+
+def test_A32_no_tls_context_is_made_for_a_plain_fetch(zone: net.Zone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LESSONS: 31 % of a peer's issuance was one ssl context a plain fetch."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("an ssl context was made")
+
+    monkeypatch.setattr(ssl, "SSLContext", never)
+    with net.site(PROOF) as site:
+        assert judge(ask(fetching(site.port, zone)), EXPECTED).error == ""
+
+
+def test_A32_eleven_redirects_are_too_many(zone: net.Zone) -> None:
+    with net.site(net.redirect("/again")) as site:
+        answer = ask(fetching(site.port, zone))
+    assert answer.outcome is Outcome.CONNECTION
+    assert "More than 10 redirects" in answer.detail
+    assert len(site.requests) == 11
+
+
+BAD_REDIRECTS = [
+    "ftp://www.corp.test/", "file:///etc/passwd", "gopher://www.corp.test:80/", "javascript:alert(1)", "https:///x",
+    "http://www.corp.test:22/", "http://www.corp.test:8443/", "http://www.corp.test:99999/", "http://www.corp.test:x/",
+    "http://user:secret@www.corp.test/", "http://@www.corp.test/", "http://127.0.0.1/", "http://[::1]/",
+    "http://169.254.169.254/latest/meta-data/", "http://2130706433/", "http://127.1/", "http://0177.0.0.1/",
+    "http://[::ffff:127.0.0.1]/", "http://[fe80::1%25eth0]/", "http://www corp.test/", "http://www.corp.test/\x01",
+    "http://www.corp.test/\xe9", "http://" + "a" * 3000 + "/", "http://-bad-.test/", "http://localhost/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", BAD_REDIRECTS)
+def test_A32_bad_redirects_are_not_followed(zone: net.Zone, url: str) -> None:
+    with net.site(net.raw(f"HTTP/1.1 302 Found\r\nLocation: {url}\r\n\r\n".encode("latin-1"))) as site:
+        answer = ask(fetching(site.port, zone))
+    assert answer.outcome in (Outcome.CONNECTION, Outcome.REFUSED)
+    assert len(site.requests) == 1
+    assert not any("connected" in step for step in answer.trail[2:])
+
+
+def test_A34_a_redirect_to_an_ip_is_followed_only_if_it_is_the_identifier(zone: net.Zone) -> None:
+    def reply(channel: object, head: bytes) -> None:
+        (PROOF if b"GET /here" in head else net.redirect(f"http://127.0.0.1:{site.port}/here"))(channel, head)  # type: ignore[arg-type]
+
+    with net.site(reply) as site:
+        assert judge(ask(fetching(site.port, zone), "127.0.0.1"), EXPECTED).error == ""
+        assert ask(fetching(site.port, zone)).outcome is Outcome.CONNECTION
+
+
+def test_A32_each_redirect_s_address_is_checked(zone: net.Zone) -> None:
+    """DNS rebinding: the name that the redirect leads to is resolved and judged like the first."""
+    zone.names["inside.corp.test"] = ["169.254.169.254"]
+    with net.site(net.redirect("http://inside.corp.test/latest/meta-data/")) as site:
+        answer = ask(fetching(site.port, zone))
+    assert answer.outcome is Outcome.REFUSED
+    assert "metadata" in answer.detail
+
+
+def test_A32_own_names_are_refused_in_redirects(zone: net.Zone) -> None:
+    config = Config(
+        mode="demo",
+        server={"public_url": "https://pki.corp.test"},  # type: ignore[arg-type]
+        acme={"validation": {"resolvers": [zone.address]}},  # type: ignore[arg-type]
+    )
+    with net.site(net.redirect("https://PKI.corp.test/api/v1/certificates")) as site:
+        answer = ask(replace(Fetch.over(config), http_port=site.port))
+    assert answer.outcome is Outcome.REFUSED
+    assert "this server itself" in answer.detail
+
+
+# --- addresses ----------------------------------------------------------------------------------
+
+
+def test_A32_a_denied_address_is_never_connected_to(zone: net.Zone) -> None:
+    with net.site(PROOF) as site:
+        closed = replace(fetching(site.port, zone), addresses=policy(Config(mode="production")))
+        answer = ask(closed)
+        assert answer.outcome is Outcome.REFUSED
+        assert judge(answer, EXPECTED).error == "unauthorized"
+        assert not judge(answer, EXPECTED).again
+        assert "allow_networks" in answer.detail
+        assert site.requests == []
+
+
+def test_A32_a_denied_address_is_passed_over_and_the_next_is_tried(zone: net.Zone) -> None:
+    zone.names[HOST] = ["169.254.169.254", "127.0.0.1"]
+    with net.site(PROOF) as site:
+        answer = ask(fetching(site.port, zone))
+    assert judge(answer, EXPECTED).error == ""
+    assert answer.trail[0] == f"{HOST} is at 169.254.169.254: denied"
+
+
+def test_A32_the_connection_goes_to_the_address_that_was_checked(zone: net.Zone) -> None:
+    """The name changes between the check and the connection: it is asked for once."""
+    with net.site(PROOF) as site:
+        ask(fetching(site.port, zone))
+    assert zone.asked == [f"{HOST} AAAA", f"{HOST} A"]
+
+
+# --- DNS ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [(None, "NXDOMAIN"), ([], "neither an A nor an AAAA"), ([net.SERVFAIL], "cannot tell"), ([net.SILENT], "in time")],
+)
+def test_A31_dns_failures_are_told_apart(zone: net.Zone, records: list[str] | None, words: str) -> None:
+    zone.names.pop(HOST)
+    if records is not None:
+        zone.names[HOST] = records
+    answer = ask(fetching(net.closed_port(), zone), seconds=1.0)
+    assert answer.outcome is Outcome.DNS
+    assert words in answer.detail
+    assert judge(answer, EXPECTED).error == "dns"
+
+
+@pytest.mark.parametrize("server", ["dns.corp.test:53", "127.0.0.1:x", "", "999.1.1.1:53"])
+def test_resolvers_that_are_none_are_refused(server: str) -> None:
+    with pytest.raises(ConfigError, match="resolvers"):
+        resolver([server])
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.1:53", "::1", "[::1]:5353"])
+def test_resolvers_may_leave_out_the_port(server: str) -> None:
+    resolver([server])
+
+
+# --- what goes wrong ----------------------------------------------------------------------------
+
+
+def test_A31_nobody_listening_is_a_connection_error(zone: net.Zone) -> None:
+    answer = ask(fetching(net.closed_port(), zone))
+    assert answer.outcome is Outcome.CONNECTION
+    assert "Connection refused" in answer.detail
+
+
+def test_A31_no_tls_at_an_https_redirect_is_a_tls_error(zone: net.Zone) -> None:
+    with net.site(net.raw(b"HTTP/1.1 400 Bad\r\n\r\n")) as plain, net.site(PROOF) as first:
+        first.reply = net.redirect(f"https://{HOST}:{plain.port}/")
+        answer = ask(fetching(first.port, zone, plain.port))
+    assert answer.outcome is Outcome.TLS
+    assert judge(answer, EXPECTED).error == "tls"
+
+
+WRONG = {
+    "404": (net.page(EXPECTED.encode(), "404 Not Found"), "answered 404, not 200"),
+    "500": (net.page(EXPECTED.encode(), "500 Oops"), "answered 500, not 200"),
+    "204": (net.raw(b"HTTP/1.1 204 No Content\r\n\r\n"), "answered 204, not 200"),
+    "empty": (net.page(b""), "answered nothing"),
+    "html": (net.page(b"<!doctype html>" + b"x" * 5000), "a page in HTML"),
+    "another account": (net.page(TOKEN.encode() + b"." + b"A" * 43), "of another account"),
+    "one octet more": (net.page(EXPECTED.encode() + b"x"), "of another account"),
+    "one octet less": (net.page(EXPECTED.encode()[:-1]), "of another account"),
+    "leading space": (net.page(b" " + EXPECTED.encode()), "of another account"),
+    "other case": (net.page(EXPECTED.swapcase().encode()), "something else"),
+    "text after white space": (net.page(EXPECTED.encode() + b"\n\nmore"), "of another account"),
+    "a lot of white space": (net.page(EXPECTED.encode() + b" " * 100_000 + b"more"), ""),
+}
+
+
+@pytest.mark.parametrize(("reply", "words"), WRONG.values(), ids=WRONG)
+def test_A31_anything_else_is_an_incorrect_response(zone: net.Zone, reply: net.Reply, words: str) -> None:
+    with net.site(reply) as site:
+        verdict = judge(ask(fetching(site.port, zone)), EXPECTED)
+    if not words:  # what lies beyond the octets that are read does not count
+        assert verdict.error == ""
+        return
+    assert verdict.error == "incorrectResponse"
+    assert words in verdict.detail
+    assert verdict.again
+
+
+def test_A32_the_text_of_a_foreign_page_is_not_repeated(zone: net.Zone) -> None:
+    with net.site(net.page(b"the secret of an internal host")) as site:
+        answer = ask(fetching(site.port, zone))
+    assert "secret" not in judge(answer, EXPECTED).detail
+
+
+BROKEN = {
+    "no HTTP": net.raw(b"220 mail.corp.test ESMTP\r\n"),
+    "nothing": net.raw(b""),
+    "half a status": net.raw(b"HTTP/1.1 20"),
+    "bad chunk": net.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    "head without end": net.endless(b"X-Filler: " + b"a" * 1000 + b"\r\n"),
+    "line without end": net.endless(b"a" * 1000),
+    "continue without end": net.endless(b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("reply", BROKEN.values(), ids=BROKEN)
+def test_A32_broken_answers_are_connection_errors_in_bounded_time(zone: net.Zone, reply: net.Reply) -> None:
+    started = time.monotonic()
+    with net.site(reply) as site:
+        answer = ask(fetching(site.port, zone))
+    assert answer.outcome is Outcome.CONNECTION
+    assert time.monotonic() - started < 3
+
+
+def test_A32_a_body_without_end_is_cut_off(zone: net.Zone) -> None:
+    def reply(channel: object, head: bytes) -> None:
+        net.raw(b"HTTP/1.1 200 OK\r\n\r\n")(channel, head)  # type: ignore[arg-type]
+        net.endless(b"x" * 65536)(channel, head)  # type: ignore[arg-type]
+
+    with net.site(reply) as site:
+        answer = ask(fetching(site.port, zone))
+    assert answer.outcome is Outcome.FETCHED
+    assert len(answer.body) == len(EXPECTED) + 129
+    assert MAX_OCTETS <= 64 * 1024
+
+
+SLOW = {
+    "silent": net.silence,
+    "dripping head": net.drip(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 500, 0.05),
+    "dripping body": net.drip(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 500, 0.05),
+}
+
+
+@pytest.mark.parametrize("reply", SLOW.values(), ids=SLOW)
+def test_A32_one_deadline_covers_everything(zone: net.Zone, reply: net.Reply) -> None:
+    started = time.monotonic()
+    with net.site(reply) as site:
+        answer = ask(fetching(site.port, zone), seconds=0.5)
+    assert answer.outcome is Outcome.CONNECTION
+    assert 0.4 < time.monotonic() - started < 1.5
+
+
+def test_A32_the_deadline_covers_redirects_too(zone: net.Zone) -> None:
+    def slowly(channel: object, head: bytes) -> None:
+        time.sleep(0.15)
+        net.redirect("/again")(channel, head)  # type: ignore[arg-type]
+
+    started = time.monotonic()
+    with net.site(slowly) as site:
+        assert ask(fetching(site.port, zone), seconds=0.5).outcome is Outcome.CONNECTION
+    assert time.monotonic() - started < 1.2
+
+
+def test_every_outcome_has_a_verdict() -> None:
+    """Deny by default: of all outcomes only a fetched key authorization is good."""
+    for outcome in Outcome:
+        verdict = judge(Answer(outcome, "it", 200, EXPECTED.encode()), EXPECTED)
+        assert bool(verdict.error) is (outcome is not Outcome.FETCHED)
+
+
+def test_an_empty_policy_still_closes_special_ranges() -> None:
+    assert AddressPolicy().allow == ()
