@@ -1,9 +1,11 @@
 """The one edge where errors of the database become errors of the house, with the next step for the reader."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import peewee
+import psycopg
 from playhouse.pool import MaxConnectionsExceeded
 
 from ca.errors import CAError, Conflict, StoreUnavailable
@@ -53,7 +55,7 @@ def translated() -> Iterator[None]:
 def unavailable(error: BaseException) -> CAError:
     """What a driver's error means. After a failed ROLLBACK the cause is the error before it."""
     cause: BaseException = error
-    while isinstance(cause.__context__, peewee.PeeweeException):
+    while isinstance(cause.__context__, (peewee.PeeweeException, sqlite3.Error, psycopg.Error)):
         cause = cause.__context__
     words = _words(cause)
     for marks, detail, next_step in _MEANINGS:

@@ -45,9 +45,8 @@ class Marks(Office):
         self, issuer: str, shard: int, generation: int, number: int, this_update: int, next_update: int
     ) -> None:
         """Clears the mark of that generation and records the times; neither ever goes back (INC-02)."""
-        self.change(
-            _SHARD_PUBLISHED, generation, this_update, next_update, issuer, shard, generation, number, this_update
-        )
+        made = (generation, this_update, next_update, number, number)
+        self.change(_SHARD_PUBLISHED, *made, issuer, shard, generation, this_update)
 
     # --- OCSP answers -------------------------------------------------------------------------
 
@@ -79,8 +78,9 @@ _NUMBER = " ".join(
     )
 )
 _SHARD_PUBLISHED = (
-    "UPDATE shard SET published_generation = ?, this_update = ?, next_update = ? "
-    "WHERE issuer = ? AND shard = ? AND published_generation <= ? AND number >= ? AND this_update <= ?"
+    "UPDATE shard SET published_generation = ?, this_update = ?, next_update = ?, "
+    "number = CASE WHEN number < ? THEN ? ELSE number END "
+    "WHERE issuer = ? AND shard = ? AND published_generation <= ? AND this_update <= ?"
 )
 _OCSP_PUBLISHED = (
     "UPDATE ocsp SET published_generation = ?, next_update = ?, "

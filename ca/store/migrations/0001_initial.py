@@ -111,7 +111,8 @@ def _certificates(db: peewee.Database) -> list[type[peewee.Model]]:
         spki_sha256 = text(index=True)
         sort_name = text()
 
-    Certificate.add_index(Certificate.index(Certificate.revoked_at, Certificate.id).where(Certificate.revoked_at > 0))
+    revoked = Certificate.index(Certificate.issued_at, Certificate.id, name="certificate_revoked")
+    Certificate.add_index(revoked.where(Certificate.revoked_at > 0))
 
     class CertificateName(base(db, primary_key=peewee.CompositeKey("certificate", "kind", "value"))):  # type: ignore[misc]
         certificate = reference("certificate")

@@ -11,7 +11,7 @@ import pytest
 from ca.errors import Abandoned, Conflict, NotFound
 from ca.records import SYSTEM, Reason, Revocation
 from ca.store import Store
-from tests.ca.store.things import DAY, NOW, certificate, intent, new_serial
+from tests.ca.store.things import DAY, NOW, certificate, crashing, intent, new_serial
 
 
 def test_an_intent_comes_back_as_it_was_written(store: Store) -> None:
@@ -85,10 +85,9 @@ def test_each_end_excludes_the_others(store: Store) -> None:
 
 def test_a_rolled_back_transaction_leaves_nothing(store: Store) -> None:
     one = intent()
-    with pytest.raises(RuntimeError), store.transaction():
+    with crashing(store):
         store.begin(one)
         store.finish(one.id, certificate(one))
-        raise RuntimeError("no")
     with pytest.raises(NotFound):
         store.intent(one.id)
     with pytest.raises(NotFound):

@@ -2,6 +2,8 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 
@@ -13,9 +15,25 @@ from cryptography.x509.oid import NameOID
 
 from ca.clock import at
 from ca.records import SYSTEM, Certificate, Intent, Name, NameKind, make_serial
+from ca.store import Store
 
 NOW = 1_800_000_000
 DAY = 86_400
+
+
+class _Crash(Exception):
+    """The end of a process, as a transaction sees it."""
+
+
+@contextmanager
+def crashing(store: Store) -> Iterator[None]:
+    """A transaction that breaks off before its commit."""
+    try:
+        with store.transaction():
+            yield
+            raise _Crash
+    except _Crash:
+        return
 
 
 @lru_cache
