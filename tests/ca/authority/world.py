@@ -1,0 +1,83 @@
+"""A whole small CA in a folder: real SoftHSM token, real signer process, real ceremony, SQLite."""
+
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ca import config as configuration
+from ca.authority import Authority, open_authority
+from ca.clock import system_clock
+from ca.errors import HSMUnavailable
+from ca.keys.client import SignerClient
+from ca.names import parse_any
+from ca.records import Actor, IssueRequest
+from cli.place import Place
+
+REPOSITORY = Path(__file__).parents[3]
+OPERATOR = Actor("operator", "alice")
+
+
+class LiveClock:
+    """The wall clock, moved ahead by as many seconds as a test wants."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.ahead
+
+
+@dataclass
+class World:
+    """The CA of one test module; `authority` is open, the signer runs until `kill_signer`."""
+
+    place: Place
+    clock: LiveClock = field(default_factory=LiveClock)
+    signer: subprocess.Popen[bytes] | None = None
+
+    def open(self) -> Authority:
+        return open_authority(configuration.load(self.place.configuration), self.clock)
+
+    def start_signer(self) -> None:
+        with self.place.log.open("ab") as log:
+            command = [sys.executable, "-m", "ca.keys.signer", "--config", str(self.place.configuration)]
+            self.signer = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
+        config = configuration.load(self.place.configuration)
+        client = SignerClient(config.path(config.signer.socket), timeout=5)
+        end = time.monotonic() + 20
+        while not _signs(client):
+            assert time.monotonic() < end, self.place.log.read_text()
+            time.sleep(0.05)
+
+    def kill_signer(self) -> None:
+        if self.signer is not None:
+            self.signer.kill()
+            self.signer.wait(10)
+            self.signer = None
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A certwright command over this CA."""
+        command = [sys.executable, "-m", "cli.main", *words, "--config", str(self.place.configuration)]
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+
+
+def _signs(client: SignerClient) -> bool:
+    try:
+        return client.health().ok
+    except HSMUnavailable:
+        return False
+
+
+def a_request(*names: str, profile: str = "server", **more: object) -> IssueRequest:
+    """A request for a fresh P-256 key; a random name when none is given."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    wanted = names or (f"{secrets.token_hex(8)}.test",)
+    request = IssueRequest(spki, tuple(parse_any(name) for name in wanted), profile, OPERATOR)
+    return replace(request, **more)
