@@ -1,0 +1,164 @@
+"""`certwright ca init`, step by step: the plan, the root's token, the signer, the ceremony, the first publications.
+
+This process alone opens the root's token, and it lives no longer than the ceremony.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ca import store
+from ca.authority import Authority
+from ca.ceremony.hold import Minutes, Outcome, hold
+from ca.ceremony.plans import IssuingPlan, RootPlan, demo_issuing, demo_root
+from ca.ceremony.room import Room
+from ca.ceremony.root_key import open_root_key
+from ca.ceremony.transcript import Transcript
+from ca.config import Config
+from ca.errors import ConfigError
+from ca.keys.client import SignerClient
+from ca.keys.pin import read_pin
+from ca.keys.softhsm import provision_softhsm
+from ca.keys.token import Token
+from ca.records import Actor
+from cli import signing
+from cli.files import write_whole
+from cli.session import Session, operator
+from cli.shapes import ca_certificate
+
+ROOT_LABEL = "certwright-root"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before the first key is touched."""
+
+    root: RootPlan
+    issuing: IssuingPlan
+    root_dir: Path
+    transcript: Path
+    witnesses: tuple[str, ...]
+    attestation: str
+
+    def summary(self) -> dict[str, Any]:
+        """For --dry-run and those who are asked."""
+        permitted = list(self.issuing.permitted) or ["everything (--unconstrained)"]
+        return {
+            "root": self.root.id,
+            "root_subject": self.root.common_name,
+            "root_algorithm": self.root.algorithm,
+            "root_days": self.root.life // 86400,
+            "root_token": f"software token in {self.root_dir}",
+            "issuer": self.issuing.id,
+            "subject": self.issuing.common_name,
+            "algorithm": self.issuing.algorithm,
+            "days": self.issuing.life // 86400,
+            "permitted": ", ".join(permitted),
+            "transcript": f"{self.transcript}.json, {self.transcript}.txt",
+        }
+
+
+def plan(config: Config, options: Mapping[str, Any]) -> Plan:
+    """The plan of the command line's options. Raises `ConfigError` when it cannot be held."""
+    root, issuing = _demo_plans(config, options) if config.mode == "demo" else _plans(config, options)
+    statement: Path | None = options["attestation"]
+    return Plan(
+        root=replace(root, algorithm=options["root_algorithm"]),
+        issuing=issuing,
+        root_dir=options["root_dir"].resolve(),
+        transcript=(options["transcript"] or config.path(f"ceremony-{issuing.id}")).resolve(),
+        witnesses=options["witnesses"],
+        attestation=statement.read_text() if statement else "",
+    )
+
+
+def _plans(config: Config, options: Mapping[str, Any]) -> tuple[RootPlan, IssuingPlan]:
+    name, organization, owner = config.ca.issuer, options["organization"], options["owner"]
+    root = RootPlan(organization=organization, owner=owner)
+    issuing = IssuingPlan(
+        id=f"{name}-g1",
+        name=name,
+        common_name=f"Certwright {name.capitalize()} G1",
+        organization=organization,
+        algorithm=options["algorithm"],
+        life=options["life"] or 1825 * 86400,
+        permitted=_permitted(config, options),
+        unconstrained=options["unconstrained"],
+        owner=owner,
+    )
+    return root, issuing
+
+
+def _demo_plans(config: Config, options: Mapping[str, Any]) -> tuple[RootPlan, IssuingPlan]:
+    if options["unconstrained"]:
+        raise ConfigError("A demo is always constrained.", next_step="Leave out --unconstrained.")
+    return demo_root(), replace(demo_issuing(_permitted(config, options)), algorithm=options["algorithm"])
+
+
+def _permitted(config: Config, options: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(options["permit"]) or (() if options["unconstrained"] else tuple(config.ca.permitted_names))
+
+
+def perform(session: Session, plan: Plan) -> dict[str, Any]:
+    """Holds the ceremony and publishes the first CRL; answers what there is now. May be done again after an error."""
+    config = session.config
+    store.migrate(config.database_url(config.database.migrate_url))
+    with signing.signer(config, session.config_path) as signer, session.authority() as authority:
+        outcome = _hold(authority, signer, plan)
+        authority.publish_crls()
+        authority.sequence_journal()
+    root = ca_certificate(outcome.root.certificate)
+    return {"root": outcome.root.id, "root_sha256": root["sha256"], "issuer": outcome.issuing.id, **_where(plan)}
+
+
+def _where(plan: Plan) -> dict[str, str]:
+    return {
+        "root_token": f"SOFTWARE TOKEN in {plan.root_dir}: take it offline, with its PIN elsewhere",
+        "transcript": f"{plan.transcript}.json",
+    }
+
+
+def _hold(authority: Authority, signer: SignerClient, plan: Plan) -> Outcome:
+    token = _root_token(authority.config, plan.root_dir)
+    try:
+        key = open_root_key(token, plan.root, authority.clock)
+        return hold(_room(authority, signer), plan.root, plan.issuing, key, _minutes(plan))
+    finally:
+        token.close()
+
+
+def _room(authority: Authority, signer: SignerClient) -> Room:
+    return Room(
+        authority.store,
+        authority.journal,
+        authority.publisher,
+        signer,
+        authority.clock,
+        authority.config.server.status_url,
+    )
+
+
+def _minutes(plan: Plan) -> Minutes:
+    actor = Actor("ceremony", operator().id)
+    return Minutes(actor, lambda one: _archive(plan.transcript, one), plan.witnesses, plan.attestation)
+
+
+def _archive(place: Path, transcript: Transcript) -> None:
+    """Before anything is recorded: a ceremony without a transcript on disk does not happen."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(Path(f"{place}.json"), transcript.json().decode(), mode=0o644)
+    write_whole(Path(f"{place}.txt"), transcript.text(), mode=0o644)
+
+
+def _root_token(config: Config, folder: Path) -> Token:
+    """The root's token in its own store; made, with a random PIN beside it, when there is none."""
+    module = config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / "pin").exists():
+        write_whole(folder / "pin", secrets.token_hex(16) + "\n")
+    pin = read_pin("file:pin", folder)
+    environment = provision_softhsm(folder, ROOT_LABEL, pin, module)
+    return Token.open(module, ROOT_LABEL, pin, environment=environment)

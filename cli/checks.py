@@ -1,0 +1,333 @@
+"""What the doctor looks at: one table, each check a few lines.
+
+A check answers a line when all is well, raises `Warn` for what should be seen to, and any `CAError` for what is
+broken. Freshness is measured on the published bytes, as relying parties get them (INC-03).
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cryptography import x509
+
+from ca import config as configuration
+from ca.authority import Authority, open_authority
+from ca.clock import Clock, rfc3339, system_clock
+from ca.config import Config
+from ca.errors import CAError, ConfigError, HSMUnavailable, NotFound
+from ca.folder import Folder
+from ca.records import Issuer, Publication
+from cli.probe import http_door, https_door
+
+LITTLE_SPACE, NO_SPACE = 1 << 30, 100 << 20
+SKEW_WARN, SKEW_FAIL = 5, 300
+DAY = 86400
+ROOT_CRL_ALARM = 60 * DAY
+LATE_RUNS = 3
+
+
+class Warn(CAError):
+    """Works, and should be seen to."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor: level is ok, warn or fail."""
+
+    name: str
+    level: str
+    detail: str
+    next_step: str = ""
+
+
+@dataclass
+class Patient:
+    """What the checks share; each part is opened when a check first needs it, and raises what stands in its way."""
+
+    path: Path
+    clock: Clock = system_clock
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration. Raises ConfigError."""
+        return configuration.load(self.path)
+
+    @cached_property
+    def authority(self) -> Authority:
+        """The desk. Raises StoreUnavailable."""
+        return open_authority(self.config, self.clock)
+
+    def published(self, path: str) -> Publication:
+        """What the status plane serves at a path. Raises NotFound."""
+        found = Folder(self.config.path(self.config.ca.publication_dir)).get(path)
+        if found is None:
+            raise NotFound(f"Nothing is published at {path}.", next_step="Start the scheduler, and see its log.")
+        return found
+
+
+def examine(path: Path) -> tuple[Finding, ...]:
+    """Runs every check; never raises. Without a configuration only that is said."""
+    patient = Patient(path)
+    first = _run("configuration", _configuration, patient)
+    if first.level == "fail":
+        return (first,)
+    return (first, *(_run(name, check, patient) for name, check in CHECKS.items()))
+
+
+def _run(name: str, check: Callable[[Patient], str], patient: Patient) -> Finding:
+    try:
+        return Finding(name, "ok", check(patient))
+    except Warn as warning:
+        return Finding(name, "warn", warning.detail, warning.next_step)
+    except CAError as error:
+        return Finding(name, "fail", error.detail, error.next_step)
+    except OSError as error:
+        return Finding(name, "fail", str(error), "Check that path, its owner and mode.")
+
+
+# --- the installation ---------------------------------------------------------------------------
+
+
+def _configuration(patient: Patient) -> str:
+    from ca.profiles import compile_all
+
+    compile_all(patient.config)
+    return f"{patient.path} ({patient.config.mode} mode)"
+
+
+def _module(patient: Patient) -> str:
+    module = patient.config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
+    if not module:
+        raise ConfigError("No PKCS#11 module is named.", next_step="Set hsm.module, or CERTWRIGHT_PKCS11_MODULE.")
+    if not Path(module).exists():
+        raise HSMUnavailable(f"There is no PKCS#11 module at {module}.", next_step="Install it, or correct hsm.module.")
+    return module
+
+
+def _pin(patient: Patient) -> str:
+    kind, _, value = patient.config.hsm.pin_source.partition(":")
+    if kind != "file":
+        return f"by {kind}"
+    path = patient.config.path(value)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ConfigError(f"Others can read the PIN in {path}.", next_step=f"Run: chmod 600 {path}")
+    return str(path)
+
+
+def _disk(patient: Patient) -> str:
+    """The emptiest of the places that are written to."""
+    config = patient.config
+    places = {config.path(config.ca.publication_dir), config.path(config.signer.state_dir)}
+    free = min(shutil.disk_usage(_existing(place)).free for place in places)
+    words = f"{free >> 20} MiB free"
+    if free < NO_SPACE:
+        raise CAError(f"{words}: writes will fail soon.", next_step="Free some space.")
+    if free < LITTLE_SPACE:
+        raise Warn(f"{words}.", next_step="Free some space.")
+    return words
+
+
+def _existing(place: Path) -> Path:
+    return place if place.exists() else _existing(place.parent)
+
+
+def _database(patient: Patient) -> str:
+    """Reachable, up to date, and it can be written: a write transaction opens."""
+    with patient.authority.store.transaction():
+        issuers = len(patient.authority.store.issuers())
+    if not issuers:
+        raise NotFound("The database holds no issuer.", next_step="Run 'certwright ca init'.")
+    return f"{issuers} issuers"
+
+
+def _clock(patient: Patient) -> str:
+    """This machine's clock against the database's."""
+    skew = abs(patient.authority.store.now() - patient.clock())
+    if skew > SKEW_FAIL:
+        raise CAError(f"This clock and the database's differ by {skew} s.", next_step="Set the clocks (chrony, ntpd).")
+    if skew > SKEW_WARN:
+        raise Warn(f"This clock and the database's differ by {skew} s.", next_step="Set the clocks (chrony, ntpd).")
+    return rfc3339(patient.clock())
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+def _signer(patient: Patient) -> str:
+    state = patient.authority.signer.health()
+    if not state.ok:
+        raise HSMUnavailable(state.detail, next_step="See docs/operations.md, 'The signer cannot sign'.")
+    return f"{state.keys} keys"
+
+
+def _token(patient: Patient) -> str:
+    """A software token is always called one; in production it must have been accepted in so many words."""
+    state = patient.authority.signer.health()
+    if not state.software:
+        return state.token
+    words = f"SOFTWARE TOKEN, no hardware protects the keys: {state.token}"
+    if patient.config.mode == "demo":
+        return words
+    if not patient.config.hsm.accept_software_token:
+        raise ConfigError(words, next_step="Move to an HSM, or say hsm.accept_software_token = true.")
+    raise Warn(words, next_step="Move to an HSM before anything depends on this CA.")
+
+
+def _issuers(patient: Patient) -> str:
+    """The life of each active CA certificate."""
+    active = [one for one in patient.authority.store.issuers() if one.state == "active"]
+    for one in active:
+        _check_life(one.id, one.certificate, patient.clock(), "Plan the next generation.")
+    return ", ".join(one.id for one in active)
+
+
+def _own_certificate(patient: Patient) -> str:
+    chain = patient.authority.own_certificate().chain
+    if not chain.exists():
+        raise NotFound("The HTTPS doors have no certificate yet.", next_step="Start 'certwright serve'.")
+    pem = x509.load_pem_x509_certificate(chain.read_bytes())
+    return _life("the own certificate", pem, patient.clock(), "Start the scheduler: it renews it.")
+
+
+def _responders(patient: Patient) -> str:
+    shown = []
+    for issuer in _issuing(patient):
+        responder = patient.authority.store.responder(issuer.id)
+        _check_life(responder.key_id, responder.certificate, patient.clock(), "Start the scheduler: it renews them.")
+        shown.append(responder.key_id)
+    return ", ".join(shown)
+
+
+def _issuing(patient: Patient) -> list[Issuer]:
+    return [one for one in patient.authority.store.issuers() if one.kind == "issuing" and one.state == "active"]
+
+
+def _check_life(name: str, der: bytes, now: int, step: str) -> str:
+    return _life(name, x509.load_der_x509_certificate(der), now, step)
+
+
+def _life(name: str, certificate: x509.Certificate, now: int, step: str) -> str:
+    """Fails when it is over, warns in its last tenth."""
+    start, end = (int(t.timestamp()) for t in (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+    if now > end:
+        raise CAError(f"{name} expired at {rfc3339(end)}.", next_step=step)
+    if now > end - (end - start) // 10:
+        raise Warn(f"{name} expires at {rfc3339(end)}.", next_step=step)
+    return f"until {rfc3339(end)}"
+
+
+# --- what is published --------------------------------------------------------------------------
+
+
+def _crls(patient: Patient) -> str:
+    """Every shard of every active issuer: late past three quarters of its life, dead past its end."""
+    paths = [f"crl/{one.id}/{shard:04x}.crl" for one in _issuing(patient) for shard in range(one.shards)]
+    for path in paths:
+        one = patient.published(path)
+        late = one.this_update + (one.fresh_until - one.this_update) * 3 // 4
+        _check_fresh(
+            path, late, one.fresh_until, patient.clock(), "Start the scheduler, or run 'certwright crl publish'."
+        )
+    return f"{len(paths)} shards"
+
+
+def _root_crls(patient: Patient) -> str:
+    """Signed at a ceremony only, so the alarm comes early (B-03); a demo is not renewed."""
+    roots = [one.id for one in patient.authority.store.issuers() if one.kind == "root" and one.state == "active"]
+    for issuer in roots:
+        one = patient.published(f"crl/{issuer}/0000.crl")
+        alarm = DAY if patient.config.mode == "demo" else ROOT_CRL_ALARM
+        _check_fresh(issuer, one.fresh_until - alarm, one.fresh_until, patient.clock(), "Sign new ones at a ceremony.")
+    return ", ".join(roots)
+
+
+def _check_fresh(name: str, late: int, dead: int, now: int, step: str) -> None:
+    if now >= dead:
+        raise CAError(f"{name} expired at {rfc3339(dead)}.", next_step=step)
+    if now >= late:
+        raise Warn(f"{name} expires at {rfc3339(dead)}.", next_step=step)
+
+
+def _ocsp(patient: Patient) -> str:
+    due = len(patient.authority.store.ocsp_due(patient.clock() - 2 * patient.config.scheduler.ocsp, 1000))
+    if due:
+        raise Warn(f"{due} OCSP answers wait for too long.", next_step="Start the scheduler, and see its log.")
+    return "no answer is late"
+
+
+def _http(patient: Patient) -> str:
+    return _door(http_door(patient.config).missing)
+
+
+def _https(patient: Patient) -> str:
+    return _door(https_door(patient.config).missing)
+
+
+def _door(missing: str) -> str:
+    if missing:
+        raise CAError(missing, next_step="Start 'certwright serve', or see its log.")
+    return "ready"
+
+
+# --- the records --------------------------------------------------------------------------------
+
+
+def _journal(patient: Patient) -> str:
+    patient.authority.verify_journal()
+    return "whole"
+
+
+def _jobs(patient: Patient) -> str:
+    """Each job's last success against its interval."""
+    from scheduler.timetable import TIMETABLE
+
+    late = []
+    for job in TIMETABLE:
+        limit = LATE_RUNS * max(job.interval(patient.config), 60) + 60
+        if _last_success(patient, job.name) + limit < patient.clock():
+            late.append(job.name)
+    if late:
+        raise Warn(f"No success lately: {', '.join(late)}.", next_step="Start the scheduler, and see its log.")
+    return f"{len(TIMETABLE)} jobs"
+
+
+def _last_success(patient: Patient, name: str) -> int:
+    try:
+        return patient.authority.store.last_run(name).succeeded_at
+    except NotFound:
+        return 0
+
+
+def _orphans(patient: Patient) -> str:
+    """Orphans are revoked by themselves; open intents that nobody sweeps are not."""
+    before = patient.clock() - patient.config.ca.intent_timeout - 4 * patient.config.scheduler.sweep
+    unswept = len(patient.authority.store.open_intents(before))
+    if unswept:
+        raise Warn(f"{unswept} serials may have been signed and are not swept.", next_step="Start the scheduler.")
+    return f"{len(patient.authority.store.orphans())} revoked orphans"
+
+
+CHECKS: Mapping[str, Callable[[Patient], str]] = {
+    "module": _module,
+    "pin": _pin,
+    "disk": _disk,
+    "database": _database,
+    "clock": _clock,
+    "signer": _signer,
+    "token": _token,
+    "issuers": _issuers,
+    "responders": _responders,
+    "own certificate": _own_certificate,
+    "root CRL": _root_crls,
+    "CRLs": _crls,
+    "OCSP": _ocsp,
+    "status plane": _http,
+    "web": _https,
+    "journal": _journal,
+    "jobs": _jobs,
+    "orphans": _orphans,
+}

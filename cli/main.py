@@ -1,0 +1,168 @@
+"""The command line: noun, then verb.
+
+`COMMANDS` is the whole of it; a command's module is imported when that command runs or shows its own
+help, so that `certwright --help` imports nothing but click. `run` is the edge where errors become
+messages and exit codes.
+"""
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from cli import problems
+from cli.session import Session, config_option
+
+NOUNS: Mapping[str, str] = {
+    "db": "The database's tables.",
+    "config": "The configuration and where each value comes from.",
+    "ca": "The hierarchy: root and issuing CAs.",
+    "cert": "Certificates: issue, find, revoke.",
+    "crl": "Revocation lists.",
+    "ocsp": "Revocation answers.",
+    "key": "Keys in the token.",
+    "profile": "Kinds of certificates, and a bench to test them.",
+    "token": "API tokens.",
+    "audit": "The audit journal.",
+    "trust": "This CA's root on this machine.",
+}
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("cli.demo:demo", "Start a whole CA on this machine, to try it."),
+    "serve": ("cli.serve:serve", "Run the service: all its processes, or one of them."),
+    "doctor": ("cli.doctor:doctor", "Check everything, and say what to do about what is wrong."),
+    "db migrate": ("cli.db:migrate", "Bring the tables up to date."),
+    "db status": ("cli.db:status", "Say which migrations wait."),
+    "config check": ("cli.config:check", "Check the configuration file."),
+    "config show": ("cli.config:show", "Show each value, and where it comes from."),
+    "ca init": ("cli.ca:init", "Hold the ceremony: make a root and an issuing CA."),
+    "ca list": ("cli.ca:list_", "List the issuers, every generation."),
+    "ca show": ("cli.ca:show", "Show one issuer."),
+    "cert issue": ("cli.cert:issue", "Issue a certificate for a CSR or a new key."),
+    "cert list": ("cli.cert:list_", "List certificates."),
+    "cert show": ("cli.cert:show", "Show one certificate."),
+    "cert revoke": ("cli.cert:revoke", "Revoke a certificate and publish that."),
+    "cert orphans": ("cli.cert:orphans", "List serials that were given up."),
+    "crl publish": ("cli.crl:publish", "Publish the CRLs that are due."),
+    "crl show": ("cli.crl:show", "Show the published CRLs."),
+    "ocsp check": ("cli.ocsp:check", "Ask for a certificate's status as a client does."),
+    "key list": ("cli.key:list_", "List the keys."),
+    "key show": ("cli.key:show", "Show one key and its attributes."),
+    "key unlock": ("cli.key:unlock", "Try the corrected PIN once more."),
+    "profile list": ("cli.profile:list_", "List the profiles."),
+    "profile test": ("cli.profile:test", "Say whether a CSR would pass, and what decides."),
+    "token create": ("cli.token:create", "Make a bearer token."),
+    "token list": ("cli.token:list_", "List the tokens."),
+    "token revoke": ("cli.token:revoke", "End a token."),
+    "audit tail": ("cli.audit:tail", "Show the newest events."),
+    "audit export": ("cli.audit:export", "Write every event, one a line."),
+    "audit verify": ("cli.audit:verify", "Prove that the journal is whole."),
+    "trust install": ("cli.trust:install", "Say how machines come to trust this CA."),
+}
+
+
+class Verbs(click.Group):
+    """The commands that begin with `prefix` (`cert `), looked up in COMMANDS, imported one by one."""
+
+    def __init__(self, name: str, prefix: str, text: str) -> None:
+        super().__init__(name, help=text, context_settings={"help_option_names": ["-h", "--help"]})
+        self.prefix = prefix
+        self.params.append(config_option())
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        own = (name.removeprefix(self.prefix) for name in COMMANDS if name.startswith(self.prefix))
+        return [name for name in own if " " not in name]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(self.prefix + cmd_name)
+        return load(cmd_name, *entry) if entry else None
+
+    def summary(self, name: str) -> str:
+        """The line that stands beside a command in the list."""
+        return COMMANDS[self.prefix + name][1]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.summary(name)) for name in self.list_commands(ctx)])
+
+
+class Root(Verbs):
+    """Single commands and nouns."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *NOUNS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in NOUNS:
+            return Verbs(cmd_name, f"{cmd_name} ", NOUNS[cmd_name])
+        return super().get_command(ctx, cmd_name)
+
+    def summary(self, name: str) -> str:
+        return NOUNS.get(name) or super().summary(name)
+
+
+def load(name: str, target: str, summary: str) -> click.Command:
+    """The command object at `module:attribute`, under the name that COMMANDS gives it."""
+    module, _, attribute = target.partition(":")
+    made = getattr(import_module(module), attribute)
+    if not isinstance(made, click.Command):
+        raise TypeError(f"{target} is no command")
+    made.name, made.short_help = name, summary
+    return made
+
+
+def root() -> click.Command:
+    """The whole command tree."""
+    made = Root("certwright", "", "An internal PKI: CA in an HSM, ACME, CSR API, OCSP and CRLs, audit journal.")
+    shown = click.Option(
+        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
+    )
+    made.params.append(shown)
+    return made
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Of the installed package, or of the checkout that this runs from."""
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("certwright")
+    except PackageNotFoundError:
+        project = Path(__file__).parent.parent / "pyproject.toml"
+        number = tomllib.loads(project.read_text())["project"]["version"]
+    click.echo(f"certwright {number}")
+    context.exit()
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and answers the exit code; no traceback leaves here."""
+    session = Session()
+    colour = False if os.environ.get("NO_COLOR") else None
+    try:
+        done = root().main(list(arguments), prog_name="certwright", standalone_mode=False, obj=session, color=colour)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped.", err=True)
+        return problems.INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is wrong, and nothing can be said any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the edge of the command line
+        return problems.show(error, as_json=session.json)
+    return done if isinstance(done, int) else 0
+
+
+def main() -> NoReturn:
+    """The entry point `certwright`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The five kinds of processes, as one table, and how this process becomes one of them.
+
+A kind's main is `run(config)`; it returns when SIGTERM or SIGINT told it to. None of them changes tables: over
+a database that is not up to date it exits and names `certwright db migrate`.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ca.errors import CAError, Conflict
+
+if TYPE_CHECKING:
+    from ca.config import Config
+
+SUPERVISOR = "CERTWRIGHT_SUPERVISOR_PID"
+"""Set for supervised children: they die with that process, whatever kills it."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+KINDS: Mapping[str, str] = {
+    "signer": "ca.keys.signer:run",
+    "fetcher": "acme_server.validation.fetcher:run",
+    "scheduler": "scheduler.__main__:run",
+    "status": "web.status:run",
+    "web": "web.serve:run",
+}
+"""In the order of their start."""
+
+FACES = ("acme", "api", "ui")
+
+
+def become(kind: str, config: "Config", faces: frozenset[str]) -> int:
+    """Runs that kind's main in this process and answers the exit code; raises CAError when started by hand."""
+    import structlog
+
+    from ca import logs
+
+    supervisor = int(os.environ.get(SUPERVISOR, "0"))
+    if supervisor:
+        die_with(supervisor)
+    logs.configure(kind)
+    _share_counters(config)
+    try:
+        main = _main(KINDS[kind])
+        main(config, faces) if kind == "web" else main(config)
+    except CAError as error:
+        if not supervisor:
+            raise
+        structlog.get_logger().critical("process.refused", detail=error.detail, next_step=error.next_step)
+        return error.exit_code
+    return 0
+
+
+def _share_counters(config: "Config") -> None:
+    """Where the counters of this node's processes meet; set before anything counts."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        folder = config.path(config.server.metrics_dir)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _main(target: str) -> Callable[..., None]:
+    module, _, name = target.partition(":")
+    main: Callable[..., None] = getattr(import_module(module), name)
+    return main
+
+
+def demand_free(listen: str) -> None:
+    """Raises Conflict when something listens at host:port already: said before any child starts."""
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise Conflict(
+                f"Cannot listen at {listen}: {error.strerror}.",
+                next_step=f"See who does by 'ss -ltnp sport = :{port}', or choose another port "
+                "(server.https_listen, server.http_listen; demo: --https-port, --http-port).",
+            ) from None
+
+
+def die_with(parent: int) -> None:
+    """Asks the kernel for SIGTERM when the parent dies, even by kill -9; exits at once if it is gone already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(0)

@@ -1,0 +1,26 @@
+"""`certwright serve`: the whole service under one supervisor, or one of its processes for a unit or container."""
+
+import click
+
+from ca.errors import BadRequest
+from cli.processes import FACES, KINDS, become
+from cli.session import Session, command
+
+
+@command()
+@click.option("--only", type=click.Choice(list(KINDS)), help="Run one process in the foreground, without a supervisor.")
+@click.option("--faces", default=",".join(FACES), show_default=True, help="The doors that the web process opens.")
+def serve(session: Session, only: str | None, faces: str) -> int:
+    """Runs the service until SIGTERM or Ctrl-C.
+
+    Without --only it applies migrations, starts signer, fetcher, scheduler, status and web, starts again what
+    dies, and at the end lets them finish in order. With --only it never changes tables.
+    """
+    opened = frozenset(part.strip() for part in faces.split(",") if part.strip())
+    if not opened or opened - set(FACES):
+        raise BadRequest(f"--faces {faces} names no doors that exist.", next_step=f"Choose from {', '.join(FACES)}.")
+    if only:
+        return become(only, session.config, opened)
+    from cli import supervise
+
+    return supervise.run(session.config, session.config_path, opened, supervise.Told())

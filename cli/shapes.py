@@ -1,0 +1,116 @@
+"""How records look in JSON: what scripts and tests may rely on (CONTRACT.md). Pure functions."""
+
+from typing import Any
+
+from ca.clock import rfc3339
+from ca.records import ApiToken, Certificate, Intent, Issuer, Key, serial_hex
+
+
+def time_or_none(epoch: int) -> str | None:
+    """RFC 3339 UTC; nothing where a time is not set."""
+    return rfc3339(epoch) if epoch else None
+
+
+def certificate(one: Certificate, now: int) -> dict[str, Any]:
+    """One object of `cert list --json`."""
+    return {
+        "serial": serial_hex(one.serial),
+        "sha256": one.sha256,
+        "status": one.status(now),
+        "profile": one.profile,
+        "names": [name.value for name in one.names],
+        "common_name": one.common_name,
+        "issuer": one.issuer,
+        "owner": one.owner,
+        "not_before": rfc3339(one.not_before),
+        "not_after": rfc3339(one.not_after),
+        "issued_at": rfc3339(one.issued_at),
+        "revoked_at": time_or_none(one.revoked_at),
+        "reason": one.reason or None,
+    }
+
+
+def orphan(one: Intent) -> dict[str, Any]:
+    """An intent that may have been signed and was never stored."""
+    return {
+        "serial": serial_hex(one.serial),
+        "issuer": one.issuer,
+        "state": one.state,
+        "profile": one.profile,
+        "names": [name.value for name in one.names],
+        "asker": str(one.actor),
+        "created_at": rfc3339(one.created_at),
+        "not_after": rfc3339(one.not_after),
+    }
+
+
+def issuer(one: Issuer, key: Key) -> dict[str, Any]:
+    """One generation of a CA; `token` says plainly when the key is protected by software alone."""
+    from ca.profiles import certificate_period
+
+    return {
+        "id": one.id,
+        "name": one.name,
+        "kind": one.kind,
+        "parent": one.parent or None,
+        "state": one.state,
+        "algorithm": key.algorithm,
+        "token": token_kind(key),
+        "shards": one.shards,
+        "not_after": rfc3339(certificate_period(one.certificate).not_after),
+    }
+
+
+def ca_certificate(der: bytes) -> dict[str, Any]:
+    """What people compare of a CA's certificate; its name constraints in words."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    parsed = x509.load_der_x509_certificate(der)
+    constraints = next((e.value for e in parsed.extensions if isinstance(e.value, x509.NameConstraints)), None)
+    return {
+        "subject": parsed.subject.rfc4514_string(),
+        "serial": serial_hex(parsed.serial_number),
+        "sha256": parsed.fingerprint(SHA256()).hex(":").upper(),
+        "not_before": rfc3339(int(parsed.not_valid_before_utc.timestamp())),
+        "permitted": [str(name.value) for name in (constraints and constraints.permitted_subtrees) or ()],
+        "pem": parsed.public_bytes(Encoding.PEM).decode(),
+    }
+
+
+def key(one: Key) -> dict[str, Any]:
+    """A key as the records know it; attributes are as read back from the token."""
+    return {
+        "id": one.id,
+        "purpose": str(one.purpose),
+        "algorithm": one.algorithm,
+        "state": one.state,
+        "token": token_kind(one),
+        "owner": one.owner,
+        "created_at": rfc3339(one.created_at),
+        "attributes": dict(one.attributes),
+    }
+
+
+def token_kind(one: Key) -> str:
+    """`software token` or `hardware token`; never silent about it."""
+    return "software token" if one.software else "hardware token"
+
+
+def api_token(one: ApiToken, now: int) -> dict[str, Any]:
+    """A bearer token without its secret."""
+    ended = one.revoked_at or one.expires_at <= now
+    return {
+        "id": one.id,
+        "name": one.name,
+        "status": "revoked" if one.revoked_at else "expired" if ended else "active",
+        "profiles": list(one.profiles),
+        "patterns": list(one.patterns),
+        "allow_wildcard": one.allow_wildcard,
+        "owner": one.owner,
+        "created_by": one.created_by,
+        "created_at": rfc3339(one.created_at),
+        "expires_at": rfc3339(one.expires_at),
+        "revoked_at": time_or_none(one.revoked_at),
+    }

@@ -1,0 +1,58 @@
+"""Words of the command line that become values: durations, and the ways to name a certificate."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ca.errors import BadRequest
+
+if TYPE_CHECKING:
+    from ca.authority import Authority
+    from ca.records import Certificate
+
+
+class Duration(click.ParamType[int]):
+    """`90d`, `24h`, `1h30m`: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from ca.config import seconds
+
+        try:
+            return int(str(seconds(value)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Duration()
+
+
+def find_certificate(authority: "Authority", named: str) -> "Certificate":
+    """The certificate of a serial (hex), a SHA-256 or a PEM or DER file. Raises `NotFound` or `BadRequest`."""
+    path = Path(named)
+    if path.is_file():
+        return authority.store.by_sha256(_sha256(path.read_bytes()))
+    digits = named.lower().replace(":", "").removeprefix("0x")
+    if not re.fullmatch(r"[0-9a-f]+", digits):
+        raise BadRequest(f"{named} is no file and no serial.", next_step="Name a serial as 'cert list' shows it.")
+    return authority.store.by_sha256(digits) if len(digits) == 64 else authority.certificate(int(digits, 16))
+
+
+def _sha256(data: bytes) -> str:
+    """Of the first certificate in the file."""
+    import hashlib
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    try:
+        is_pem = b"-----BEGIN" in data
+        read = x509.load_pem_x509_certificate(data) if is_pem else x509.load_der_x509_certificate(data)
+    except ValueError as error:
+        raise BadRequest(
+            f"There is no certificate in that file: {error}.", next_step="Name a PEM or DER file."
+        ) from None
+    return hashlib.sha256(read.public_bytes(Encoding.DER)).hexdigest()

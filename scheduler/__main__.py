@@ -1,0 +1,76 @@
+"""The scheduler process: APScheduler wakes the jobs; the lease decides which node runs them.
+
+`python -m scheduler --config FILE`, or `certwright serve --only scheduler`.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from functools import partial
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from ca import logs
+from ca.authority import Authority, open_authority
+from ca.clock import at
+from ca.config import Config
+from scheduler.lease import Lease
+from scheduler.run import run_job
+from scheduler.timetable import TIMETABLE
+
+
+def run(config: Config) -> None:
+    """Runs the timetable until SIGTERM or SIGINT; a job that runs then is finished first."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    authority = open_authority(config)
+    authority.record_start("scheduler")
+    lease = Lease(authority.store, holder(), config.scheduler.lease)
+    lease.start()
+    waker = build(authority, lease)
+    waker.start()
+    structlog.get_logger().info("scheduler.started", jobs=len(TIMETABLE))
+    stop.wait()
+    waker.shutdown(wait=True)
+    lease.stop()
+    authority.store.close()
+    structlog.get_logger().info("scheduler.stopped")
+
+
+def build(authority: Authority, lease: Lease) -> BackgroundScheduler:
+    """APScheduler with the timetable in memory: late runs become one, no job runs beside itself."""
+    waker = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(len(TIMETABLE))})
+    for job in TIMETABLE:
+        every = job.interval(authority.config)
+        waker.add_job(
+            partial(run_job, job, authority, lease),
+            IntervalTrigger(seconds=every, timezone="UTC"),
+            id=job.name,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+            next_run_time=at(authority.clock()),
+        )
+    return waker
+
+
+def holder() -> str:
+    """Names this very process, never another one: host, process id and something random."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+if __name__ == "__main__":
+    import argparse
+
+    from ca import config
+
+    options = argparse.ArgumentParser(prog="python -m scheduler")
+    options.add_argument("--config")
+    logs.configure("scheduler")
+    run(config.load(options.parse_args().config))

@@ -1,0 +1,69 @@
+"""The jobs: one to three lines each. What a job does lives at the desk; when it runs stands in the timetable.
+
+Each takes the authority and the fencing token of the lease (0 for jobs that every node runs for itself).
+"""
+
+import acme_server
+from acme_server import validation
+from ca import publish
+from ca.authority import Authority, Report
+from ca.ceremony.spares import publish_due_spares
+
+REPLAYS_KEPT = 7 * 86400
+"""Seconds that the outcome of a request with an Idempotency-Key is kept."""
+
+
+def publish_crls(authority: Authority, fence: int) -> Report:
+    """Signs and publishes the CRL shards that are dirty or past half of their life."""
+    return authority.publish_crls(fence)
+
+
+def publish_root_crls(authority: Authority, _fence: int) -> Report:
+    """Publishes the root's next CRL, signed at its ceremony, when its time has come."""
+    done = publish_due_spares(authority.store, authority.journal, authority.publisher, authority.clock)
+    return Report("publish_root_crls", done)
+
+
+def refresh_ocsp(authority: Authority, fence: int) -> Report:
+    """Signs and publishes the OCSP answers that are due."""
+    return authority.refresh_ocsp(fence=fence)
+
+
+def sequence_journal(authority: Authority, fence: int) -> Report:
+    """Chains new journal entries and has the head signed."""
+    return authority.sequence_journal(fence)
+
+
+def sweep_intents(authority: Authority, _fence: int) -> Report:
+    """Abandons orphaned intents and revokes their serials."""
+    return authority.sweep_intents()
+
+
+def renew_responders(authority: Authority, _fence: int) -> Report:
+    """Renews delegated OCSP responders at half of their life."""
+    return authority.renew_responders()
+
+
+def renew_own_certificate(authority: Authority, _fence: int) -> Report:
+    """Renews this node's own server certificate; the web process picks it up."""
+    return authority.renew_own_certificate()
+
+
+def expire_acme(authority: Authority, _fence: int) -> Report:
+    """Moves ACME orders and authorizations that are past their time to invalid or expired."""
+    return acme_server.expire(authority)
+
+
+def sweep_challenges(authority: Authority, _fence: int) -> Report:
+    """Sends challenges again whose answer did not come in time."""
+    return validation.sweep(authority)
+
+
+def feed_publications(authority: Authority, _fence: int) -> Report:
+    """Brings this node's publication folder up to date with the rows."""
+    return Report("feed_publications", publish.feed(authority.store, authority.publisher.folder))
+
+
+def expire_idempotency(authority: Authority, _fence: int) -> Report:
+    """Forgets old outcomes of requests that came with an Idempotency-Key."""
+    return Report("expire_idempotency", authority.store.expire_idempotency(authority.clock() - REPLAYS_KEPT))

@@ -1,0 +1,40 @@
+"""The timetable: one line a job. Intervals are keys of the configuration; they say how often a job looks
+whether something is due, and what is due is decided by the clock and the records.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ca.authority import Authority, Report
+from ca.config import Config
+from scheduler import jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`every` is the configuration key of its interval; a job runs under the lease unless each node needs it."""
+
+    name: str
+    every: str
+    run: Callable[[Authority, int], Report]
+    everywhere: bool = False
+
+    def interval(self, config: Config) -> int:
+        """Seconds between two looks."""
+        section, _, key = self.every.partition(".")
+        return int(getattr(getattr(config, section), key))
+
+
+TIMETABLE: tuple[Job, ...] = (
+    Job("sequence_journal", "audit.sequence_every", jobs.sequence_journal),
+    Job("publish_crls", "scheduler.crl", jobs.publish_crls),
+    Job("publish_root_crls", "scheduler.crl", jobs.publish_root_crls),
+    Job("refresh_ocsp", "scheduler.ocsp", jobs.refresh_ocsp),
+    Job("sweep_intents", "scheduler.sweep", jobs.sweep_intents),
+    Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),
+    Job("renew_responders", "scheduler.renewals", jobs.renew_responders),
+    Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),
+    Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True),
+    Job("expire_acme", "scheduler.expiry", jobs.expire_acme),
+    Job("expire_idempotency", "scheduler.expiry", jobs.expire_idempotency),
+)
