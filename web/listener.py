@@ -7,11 +7,13 @@ binds one socket and the workers inherit it, so a busy port is an error, and a r
 """
 
 import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -73,12 +75,21 @@ class Listener(MPServer):
             respawn_interval=2.0,
             workers_kill_timeout=10,
         )
+        if tls:
+            self.on_reload(lambda: self._take(tls))
 
     def _init_shared_socket(self) -> None:
         """Overrides Granian's (pinned by tests/web/test_listener.py): binds here, workers inherit."""
         self._sso = bind(Address(self.bind_addr, self.bind_port), self.backlog)
         self._shd = SocketHolder(self._sso.fileno(), False, self.backlog)  # type: ignore[call-arg, assignment]
         self._ssp = None
+
+    def _take(self, tls: KeyPair) -> None:
+        """Before workers are replaced: looks where the links lead now. A pair that does not fit is not taken."""
+        try:
+            self.build_ssl_context(tls.chain, tls.key, None, SSLProtocols.tls12, None, [], False)
+        except (OSError, ssl.SSLError) as error:
+            structlog.get_logger().error("certificate.unusable", path=str(tls.chain), reason=str(error))
 
 
 def bind(address: Address, backlog: int = 1024) -> socket.socket:
