@@ -6,6 +6,7 @@ subject attributes), and what no asker may ask for is refused (CA:TRUE, names of
 """
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -21,6 +22,7 @@ from ca.records import Name
 
 MAX_CSR = 64 * 1024
 MAX_NAMES = 1000
+MAX_COMMON_NAME = 64  # ub-common-name, RFC 5280 appendix A
 
 _UNREADABLE = (
     ValueError,
@@ -30,6 +32,9 @@ _UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
+# The library warns of a long common name, which is refused below: a stranger must not write into our log.
+warnings.filterwarnings("ignore", message="Attribute's length", category=UserWarning)
+
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 _KNOWN_EXTENSIONS = (
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
@@ -183,8 +188,11 @@ def _common_name(request: x509.CertificateSigningRequest) -> str:
     if len(found) > 1:
         raise BadCSR("The CSR has more than one common name.", next_step="Put further names into subjectAltName.")
     value = found[0].value if found else ""
-    if not isinstance(value, str):
-        raise BadCSR("The common name of the CSR is no text.")
+    if not isinstance(value, str) or len(value) > MAX_COMMON_NAME:
+        raise BadCSR(
+            f"The common name of the CSR is no text of at most {MAX_COMMON_NAME} characters.",
+            next_step="Put the name into subjectAltName alone.",
+        )
     return _common_name_as_name(value).value if value else ""
 
 

@@ -7,7 +7,6 @@ The certificate is built from profile and request alone: a CSR has given the pub
 """
 
 import hashlib
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,8 +22,9 @@ from ca.keys.algorithms import PrivateKey, PublicKey, algorithm_of, signature_ha
 from ca.keys.sealed import recording, seal
 from ca.lint import lint
 from ca.lint.checks import key_usage
+from ca.names import general_name
 from ca.profiles import NO_REV_AVAIL, Profile, certificate_period
-from ca.records import Issuer, IssueRequest, Name, NameKind, SignKind, serial_shard
+from ca.records import Issuer, IssueRequest, Name, SignKind, serial_shard
 
 SigningKey = Callable[[SignKind], PrivateKey]
 Extensions = tuple[x509.Extension[x509.ExtensionType], ...]
@@ -97,15 +97,14 @@ class IssuingCA:
         spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if spki != prepared.public_key:
             raise _mismatch("the public key is not the asker's")
-        if list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) != _general_names(
-            prepared.names
-        ):
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if list(names) != [general_name(name) for name in prepared.names]:
             raise _mismatch("the names are not those that were asked for")
 
     # --- extensions ---------------------------------------------------------------------------
 
     def _extensions(self, profile: Profile, request: IssueRequest, serial: int) -> Extensions:
-        names = x509.SubjectAlternativeName(_general_names(request.names))
+        names = x509.SubjectAlternativeName([general_name(name) for name in request.names])
         enciphers = profile.for_servers and check_key(request.public_key).startswith("rsa-")
         return (
             *self._fixed(profile, enciphers, serial_shard(serial)),
@@ -153,17 +152,6 @@ def _subject(common_name: str) -> x509.Name:
     if not common_name:
         return x509.Name([])
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _general_names(names: Iterable[Name]) -> list[x509.GeneralName]:
-    return [_GENERAL_NAMES[name.kind](name.value) for name in names]
-
-
-_GENERAL_NAMES: dict[NameKind, Callable[[str], x509.GeneralName]] = {
-    NameKind.DNS: x509.DNSName,
-    NameKind.IP: lambda value: x509.IPAddress(ipaddress.ip_address(value)),
-    NameKind.URI: x509.UniformResourceIdentifier,
-}
 
 
 # --- what leaves, CAs and CRLs have in common ---------------------------------------------------

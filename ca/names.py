@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import idna
+from cryptography import x509
 
 from ca.config import Config
 from ca.errors import BadName
@@ -92,6 +93,17 @@ def parse_uri(text: str) -> Name:
 
 
 _PARSERS = {NameKind.DNS: parse_dns, NameKind.IP: parse_ip, NameKind.URI: parse_uri}
+
+
+def general_name(name: Name) -> x509.GeneralName:
+    """The name as it stands in certificates."""
+    match name.kind:
+        case NameKind.DNS:
+            return x509.DNSName(name.value)
+        case NameKind.IP:
+            return x509.IPAddress(ipaddress.ip_address(name.value))
+        case NameKind.URI:
+            return x509.UniformResourceIdentifier(name.value)
 
 
 def is_wildcard(name: Name) -> bool:

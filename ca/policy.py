@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from ca.config import Config
 from ca.errors import PolicyDenied
 from ca.keycheck import check_key
-from ca.names import Pattern, is_wildcard, reserved, subtrees
+from ca.lint.constraints import permits
+from ca.lint.draft import issuer_facts
+from ca.names import Pattern, general_name, is_wildcard, reserved, subtrees
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
 from ca.records import Issuer, IssueRequest, Name
 
@@ -30,6 +32,7 @@ class Policy:
         self._permit_issuer(issuer)
         self._permit_key(request, profile)
         self._permit_names(request, profile)
+        self._permit_constraints(request, issuer)
         self._permit_common_name(request)
         profile.period(request, now, certificate_period(issuer.certificate))
 
@@ -75,6 +78,18 @@ class Policy:
                 f"{name.value} lies outside the profile {profile.name}.",
                 next_step=f"It permits {', '.join(map(str, profile.permitted))}.",
             )
+
+    def _permit_constraints(self, request: IssueRequest, issuer: Issuer) -> None:
+        """The issuer's own certificate has the last word (X-12), whatever the configuration says today."""
+        constraints = issuer_facts(issuer.certificate).constraints
+        if constraints is None:
+            return
+        for name in request.names:
+            if not permits(constraints, general_name(name)):
+                raise PolicyDenied(
+                    f"{name.value} lies outside the name constraints of {issuer.id}.",
+                    next_step="Wider constraints need a new generation of the issuer.",
+                )
 
     def _permit_foreign(self, name: Name) -> None:
         for pattern in self._reserved:

@@ -5,12 +5,10 @@ it. It holds no secret: keys appear as hashes of their public part and as attrib
 """
 
 import hashlib
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -77,15 +75,6 @@ def _shown(value: Any) -> str:
             return ", ".join(map(str, value)) or "none"
         case _:
             return str(value)
-
-
-def save(transcript: Transcript, path: Path) -> None:
-    """Writes the text to `path` and the JSON beside it (`.json`), both durable when this returns."""
-    for target, content in ((path, transcript.text().encode()), (path.with_suffix(".json"), transcript.json())):
-        with target.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def read(document: bytes) -> Transcript:

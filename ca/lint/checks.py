@@ -7,10 +7,10 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID, NameOID
 
-from ca.errors import BadName, BadPublicKey
+from ca.errors import BadName
 from ca.keycheck import check_key
 from ca.lint.constraints import permits
-from ca.lint.draft import Draft
+from ca.lint.draft import Draft, sequence
 from ca.names import parse_dns, parse_ip, parse_uri
 from ca.profiles import NO_REV_AVAIL
 from ca.records import Name
@@ -77,14 +77,11 @@ def _lifetime(draft: Draft) -> bool:
 
 
 def _issuer_name(draft: Draft) -> bool:
-    return draft.certificate.issuer.public_bytes() == draft.issuer.subject
+    return sequence(draft.raw.issuer) == draft.issuer.subject
 
 
 def _subject_key(draft: Draft) -> bool:
-    try:
-        return check_key(draft.spki) in draft.profile.key_types
-    except BadPublicKey:
-        return False
+    return draft.key_type in draft.profile.key_types
 
 
 # --- the extensions -----------------------------------------------------------------------------
@@ -92,7 +89,7 @@ def _subject_key(draft: Draft) -> bool:
 
 def _empty_subject(draft: Draft) -> bool:
     found = draft.extension(x509.SubjectAlternativeName)
-    return found is not None and found.critical == (not list(draft.certificate.subject))
+    return found is not None and found.critical == (not draft.subject)
 
 
 def _key_identifiers(draft: Draft) -> bool:
@@ -115,7 +112,7 @@ def _key_usage(draft: Draft) -> bool:
     found = draft.extension(x509.KeyUsage)
     if found is None:
         return False
-    enciphers = check_key(draft.spki).startswith("rsa-") and draft.profile.for_servers
+    enciphers = draft.key_type.startswith("rsa-") and draft.profile.for_servers
     return found.value == key_usage(enciphers)
 
 
@@ -169,10 +166,9 @@ def _foreign(text: str) -> Name:
 
 
 def _common_name(draft: Draft) -> bool:
-    attributes = list(draft.certificate.subject)
-    if not attributes:
+    if not draft.subject:
         return True
-    [first, *more] = attributes
+    [first, *more] = draft.subject
     values = [str(name.value) for name in draft.names]
     return (
         not more and first.oid == NameOID.COMMON_NAME and first.value in values and len(first.value) <= MAX_COMMON_NAME

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ca.errors import LintFailed
+from ca.errors import BadPublicKey, LintFailed
+from ca.keycheck import check_key
 from ca.profiles import Profile
 
 E = TypeVar("E", bound=x509.ExtensionType)
@@ -51,12 +52,17 @@ class IssuerFacts:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One certificate to be: its raw fields, its parsed form with a worthless signature, and what it is held to."""
+    """One certificate to be: its raw fields, its parsed form with a worthless signature, and what it is held to.
+
+    Everything is parsed when it is made, so that no check meets junk. `key_type` is empty for a key that may
+    not be certified.
+    """
 
     raw: RawTBS
     certificate: x509.Certificate
     extensions: x509.Extensions
-    spki: bytes
+    subject: tuple[x509.NameAttribute[Any], ...]
+    key_type: str
     profile: Profile
     issuer: IssuerFacts
 
@@ -81,26 +87,44 @@ def read(tbs: bytes, profile: Profile, issuer_certificate: bytes) -> Draft:
     try:
         raw = asn1.decode_der(RawTBS, tbs)
         certificate = x509.load_der_x509_certificate(_dressed(tbs, raw.signature))
-        spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return Draft(raw, certificate, certificate.extensions, spki, profile, issuer_facts(issuer_certificate))
+        return Draft(
+            raw,
+            certificate,
+            certificate.extensions,
+            tuple(certificate.subject),
+            _key_type(sequence(raw.spki)),
+            profile,
+            issuer_facts(issuer_certificate),
+        )
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
         raise LintFailed(f"The bytes to be signed are no TBSCertificate: {error}.") from None
     except x509.DuplicateExtension as error:
         raise LintFailed(f"X-15: an extension stands twice: {error}.") from None
 
 
+def _key_type(spki: bytes) -> str:
+    try:
+        return check_key(spki)
+    except BadPublicKey:
+        return ""
+
+
 def _dressed(tbs: bytes, signature_algorithm: asn1.TLV) -> bytes:
     """A Certificate around the TBS, with an empty signature."""
-    algorithm = _tlv(0x30, bytes(signature_algorithm.data))
-    return _tlv(0x30, tbs + algorithm + b"\x03\x01\x00")
+    return _sequence(tbs + sequence(signature_algorithm) + b"\x03\x01\x00")
 
 
-def _tlv(tag: int, content: bytes) -> bytes:
+def sequence(element: asn1.TLV) -> bytes:
+    """The octets of a SEQUENCE that was read, with tag and length."""
+    return _sequence(bytes(element.data))
+
+
+def _sequence(content: bytes) -> bytes:
     size = len(content)
     if size < 0x80:
-        return bytes((tag, size)) + content
+        return bytes((0x30, size)) + content
     octets = (size.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | octets)) + size.to_bytes(octets, "big") + content
+    return bytes((0x30, 0x80 | octets)) + size.to_bytes(octets, "big") + content
 
 
 @lru_cache(maxsize=64)

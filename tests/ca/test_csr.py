@@ -71,6 +71,14 @@ def test_x13_the_common_name_counts_as_a_name() -> None:
         csr.parse(der(cn=["a.test", "b.test"]))
 
 
+def test_x13_a_common_name_over_its_bound_is_refused() -> None:
+    long = "a" * 60 + ".test"
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, long, _validate=False)])
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(KEY, hashes.SHA256())
+    with pytest.raises(BadCSR, match="at most 64"):
+        csr.parse(made.public_bytes(Encoding.DER))
+
+
 def test_a_request_without_names_is_refused() -> None:
     with pytest.raises(BadCSR, match="names nothing"):
         csr.parse(der([]))
