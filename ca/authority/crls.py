@@ -17,17 +17,23 @@ BACKDATE = 60
 
 def publish_crls(desk: Desk, fence: int = 0) -> Report:
     """Publishes each shard that is dirty or past half of its life. One refused shard does not hold the others."""
-    done = failed = 0
-    for state in desk.store.stale_shards(desk.clock()):
-        try:
-            publish_shard(desk, state.issuer, state.shard, fence)
-            done += 1
-        except (HSMError, StoreUnavailable):
-            raise
-        except CAError as error:
-            _journal_refusal(desk, state, error)
-            failed += 1
-    return Report("publish_crls", done, failed)
+    outcomes = [try_shard(desk, state.issuer, state.shard, fence) for state in desk.store.stale_shards(desk.clock())]
+    return Report("publish_crls", sum(outcomes), len(outcomes) - sum(outcomes))
+
+
+def try_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> bool:
+    """Publishes one shard and answers whether the gate let it pass; a refusal is journalled, which is the alarm.
+
+    Raises the HSM family and `StoreUnavailable`: then the marks stay and a later run finishes.
+    """
+    try:
+        publish_shard(desk, issuer_id, shard, fence)
+        return True
+    except (HSMError, StoreUnavailable):
+        raise
+    except CAError as error:
+        _journal_refusal(desk, f"crl:{issuer_id}:{shard:04x}", error)
+        return False
 
 
 def publish_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> None:
@@ -75,14 +81,6 @@ def _put(desk: Desk, state: ShardState, body: Publication) -> None:
         )
 
 
-def _journal_refusal(desk: Desk, state: ShardState, error: CAError) -> None:
+def _journal_refusal(desk: Desk, target: str, error: CAError) -> None:
     with desk.store.transaction():
-        desk.journal.append(
-            Event(
-                "publication.refused",
-                SYSTEM,
-                f"crl:{state.issuer}:{state.shard:04x}",
-                result="failed",
-                reason=str(error),
-            )
-        )
+        desk.journal.append(Event("publication.refused", SYSTEM, target, result="failed", reason=str(error)))

@@ -3,11 +3,11 @@
 import time
 
 from ca.authority.answers import publish_answers
-from ca.authority.crls import publish_shard
+from ca.authority.crls import try_shard
 from ca.authority.desk import Desk
 from ca.authority.report import Revoked
 from ca.errors import BadRevocationReason, HSMError, NotFound, StoreUnavailable
-from ca.records import Actor, Certificate, Event, Reason, Revocation, serial_hex, serial_shard
+from ca.records import REASON_CODES, Actor, Certificate, Event, Reason, Revocation, serial_hex, serial_shard
 
 LEAF_REASONS = frozenset(Reason) - {Reason.CA_COMPROMISE, Reason.AA_COMPROMISE, Reason.CERTIFICATE_HOLD}
 """What a leaf may be revoked for. Holds come with their release, in a later version."""
@@ -15,8 +15,6 @@ LEAF_REASONS = frozenset(Reason) - {Reason.CA_COMPROMISE, Reason.AA_COMPROMISE, 
 
 def parse_reason(value: str | int) -> Reason:
     """A CRLReason by name or number (RFC 5280 §5.3.1). Raises `BadRevocationReason` naming those that may be used."""
-    from ca.records import REASON_CODES
-
     for reason in LEAF_REASONS:
         if value in (reason.value, REASON_CODES[reason]):
             return reason
@@ -52,10 +50,9 @@ def _publish(desk: Desk, fact: Revocation) -> bool:
     except (HSMError, StoreUnavailable):
         return False
     try:
-        publish_shard(desk, fact.issuer, serial_shard(fact.serial))
+        return try_shard(desk, fact.issuer, serial_shard(fact.serial))
     except (HSMError, StoreUnavailable):
         return False
-    return True
 
 
 def _event(fact: Revocation, request_id: str) -> Event:

@@ -104,3 +104,17 @@ def test_without_hsm_the_revocation_stands_and_is_published_on_its_return(author
     assert authority.publish_crls().done == 1
     assert _ocsp(authority, certificate).certificate_status is ocsp.OCSPCertStatus.REVOKED
     assert _crl(authority, certificate).get_revoked_certificate_by_serial_number(certificate.serial) is not None
+
+
+def test_INC01_a_crl_that_forgets_a_revocation_is_refused_with_an_alarm(authority: Authority) -> None:
+    """The gate compares with what is published: a database that lost a row publishes nothing."""
+    certificate = authority.issue(a_request())
+    authority.revoke(certificate, Reason.SUPERSEDED, OPERATOR)
+    before = _crl(authority, certificate)
+    with authority.store.transaction():
+        authority.store.change("DELETE FROM revocation WHERE issuer = ?", certificate.issuer)
+        authority.store.change("UPDATE shard SET generation = generation + 1")
+    report = authority.publish_crls()
+    assert (report.done, report.failed) == (0, 1)
+    assert _crl(authority, certificate) == before
+    assert b"publication.refused" in authority.store.recent(1)[0].body
