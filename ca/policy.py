@@ -3,14 +3,14 @@
 `Policy.permit` is a list of rules in the order in which a person would ask. Every rule denies by default.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ca.config import Config
 from ca.errors import PolicyDenied
 from ca.keycheck import check_key
 from ca.lint.constraints import permits
 from ca.lint.draft import issuer_facts
-from ca.names import Pattern, general_name, is_wildcard, reserved, subtrees
+from ca.names import Pattern, general_name, is_wildcard, permitted, reserved
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
 from ca.records import Issuer, IssueRequest, Name
 
@@ -24,7 +24,7 @@ class Policy:
     def __init__(self, config: Config, profiles: Mapping[str, Profile]) -> None:
         self._profiles = profiles
         self._reserved = reserved(config)
-        self._permitted = subtrees(config.ca.permitted_names)
+        self._permitted = permitted(config)
 
     def permit(self, request: IssueRequest, profile: Profile, issuer: Issuer, now: int) -> None:
         """Returns when every rule agrees. Raises `PolicyDenied` with the first that does not, or `BadPublicKey`."""
@@ -32,9 +32,15 @@ class Policy:
         self._permit_issuer(issuer)
         self._permit_key(request, profile)
         self._permit_names(request, profile)
-        self._permit_constraints(request, issuer)
+        self._permit_constraints(request.names, issuer)
         self._permit_common_name(request)
         profile.period(request, now, certificate_period(issuer.certificate))
+
+    def permit_name(self, name: Name, profile: Profile, issuer: Issuer) -> None:
+        """One name for a subscriber, before there is a key: what an ACME order asks first. Raises `PolicyDenied`."""
+        self._permit_name(name, profile)
+        self._permit_foreign(name)
+        self._permit_constraints((name,), issuer)
 
     def _permit_profile(self, request: IssueRequest, profile: Profile) -> None:
         if self._profiles.get(request.profile) is not profile:
@@ -79,12 +85,12 @@ class Policy:
                 next_step=f"It permits {', '.join(map(str, profile.permitted))}.",
             )
 
-    def _permit_constraints(self, request: IssueRequest, issuer: Issuer) -> None:
+    def _permit_constraints(self, names: Iterable[Name], issuer: Issuer) -> None:
         """The issuer's own certificate has the last word (X-12), whatever the configuration says today."""
         constraints = issuer_facts(issuer.certificate).constraints
         if constraints is None:
             return
-        for name in request.names:
+        for name in names:
             if not permits(constraints, general_name(name)):
                 raise PolicyDenied(
                     f"{name.value} lies outside the name constraints of {issuer.id}.",
