@@ -29,7 +29,7 @@ import idna
 from cryptography import x509
 
 from ca.config import Config
-from ca.errors import BadName
+from ca.errors import BadName, ConfigError
 from ca.records import Name, NameKind
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -344,11 +344,26 @@ def _network(text: str) -> Network:
 
 
 def reserved(config: Config) -> tuple[Pattern, ...]:
-    """The names that only the product itself may hold: those of its own doors and `ca.reserved_names`."""
+    """The names that only the product itself may hold: those of its own doors and `ca.reserved_names`.
+
+    Raises `ConfigError` for one that is no name.
+    """
     urls = (config.server.public_url, config.server.status_url)
     hosts = [urlsplit(url).hostname or "" for url in urls]
     texts = dict.fromkeys([*filter(None, hosts), *config.server.names, *config.ca.reserved_names])
-    return tuple(Pattern.parse(text) for text in texts)
+    try:
+        return tuple(Pattern.parse(text) for text in texts)
+    except BadName as error:
+        where = "server.public_url, server.status_url, server.names or ca.reserved_names"
+        raise ConfigError(f"{where}: {error.detail}", next_step=error.next_step) from None
+
+
+def permitted(config: Config) -> tuple[Pattern, ...]:
+    """The names of `ca.permitted_names` as patterns; none means unconstrained. Raises `ConfigError`."""
+    try:
+        return subtrees(config.ca.permitted_names)
+    except BadName as error:
+        raise ConfigError(f"ca.permitted_names: {error.detail}", next_step=error.next_step) from None
 
 
 def subtrees(texts: Iterable[str]) -> tuple[Pattern, ...]:

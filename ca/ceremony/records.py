@@ -64,6 +64,7 @@ def record_ceremony(room: Room, signed: Signed, actor: Actor) -> None:
         if new_root:
             room.store.add_issuer(signed.root)
             room.journal.append(_issuer_created(signed.root, actor))
+            room.journal.append(crl_published(signed.root, *signed.crls[0], actor))
         for publication in _publications(room, signed):
             room.publisher.put(publication)
         room.journal.append(_performed(signed, actor))
@@ -140,6 +141,12 @@ def _key_generated(key: Key, actor: Actor) -> Event:
 def _issuer_created(issuer: Issuer, actor: Actor) -> Event:
     detail = {"kind": issuer.kind, "parent": issuer.parent, "sha256": sha256(issuer.certificate)}
     return Event("issuer.created", actor, f"issuer:{issuer.id}", key=issuer.key_id, detail=detail)
+
+
+def crl_published(root: Issuer, window: Window, der: bytes, actor: Actor) -> Event:
+    """A CRL of the root is out, the first or a spare."""
+    detail = {"number": window.number, "next_update": window.next_update, "octets": len(der)}
+    return Event("crl.published", actor, f"crl:{root.id}:0000", key=root.key_id, detail=detail)
 
 
 def _performed(signed: Signed, actor: Actor) -> Event:

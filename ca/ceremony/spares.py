@@ -1,12 +1,15 @@
 """The root's spare CRLs: signed at the ceremony, published one after the other without the root's key (B-03)."""
 
+from dataclasses import replace
+
 from ca import crl
-from ca.ceremony.records import spare_path
+from ca.ceremony.records import crl_published, spare_path
 from ca.clock import Clock
+from ca.crl import Window
 from ca.errors import NotFound
 from ca.journal import Journal
 from ca.publish import Publisher
-from ca.records import SYSTEM, Event, Issuer, Publication
+from ca.records import SYSTEM, Issuer
 from ca.store import Store
 
 
@@ -32,11 +35,7 @@ def _publish_due(store: Store, journal: Journal, publisher: Publisher, root: Iss
         return 0
     crl.gate(current.body, spare.body, lambda serial: 0)
     with store.transaction():
-        publisher.put(
-            Publication(
-                current.path, spare.body, spare.version, spare.content_type, spare.this_update, spare.fresh_until
-            )
-        )
-        detail = {"number": spare.version, "next_update": spare.fresh_until, "octets": len(spare.body)}
-        journal.append(Event("crl.published", SYSTEM, f"crl:{root.id}:0000", key=root.key_id, detail=detail))
+        publisher.put(replace(spare, path=current.path, seq=0))
+        window = Window(spare.version, spare.this_update, spare.fresh_until)
+        journal.append(crl_published(root, window, spare.body, SYSTEM))
     return 1

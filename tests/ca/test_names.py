@@ -7,8 +7,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ca.config import Config
-from ca.errors import BadName
-from ca.names import Pattern, is_wildcard, parse_any, parse_dns, parse_ip, parse_name, parse_uri, reserved, subtrees
+from ca.errors import BadName, ConfigError
+from ca.names import (
+    Pattern,
+    is_wildcard,
+    parse_any,
+    parse_dns,
+    parse_ip,
+    parse_name,
+    parse_uri,
+    permitted,
+    reserved,
+    subtrees,
+)
 from ca.records import Name, NameKind
 
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True).filter(lambda s: s[2:4] != "--")
@@ -259,6 +270,22 @@ def test_the_products_own_names_are_reserved_even_from_wildcards(name: str, touc
         config(public_url="https://ca.test:8443", status_url="http://status.test", names=["10.0.0.9", "ca.test"])
     )
     assert any(pattern.touches(parse_any(name)) for pattern in patterns) is touched
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("server", "public_url", "https://a_b.test"),
+        ("server", "names", ["a b"]),
+        ("ca", "reserved_names", ["*"]),
+        ("ca", "permitted_names", ["*.test"]),
+        ("ca", "permitted_names", ["10.0.0.1/8"]),
+    ],
+)
+def test_names_in_the_configuration_are_checked_at_the_start(section: str, key: str, value: object) -> None:
+    bad = Config(mode="demo", **{section: {key: value}})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=key):
+        (*reserved(bad), *permitted(bad))
 
 
 def test_a_name_constraint_permits_a_name_and_all_below_it() -> None:

@@ -99,7 +99,7 @@ def test_everything_is_published_and_journalled(world: Any, memory_root: Any) ->
     assert sorted(actions(world)) == sorted(
         ["key.generated"] * 3
         + ["issuer.created"] * 2
-        + ["ceremony.performed", "key.state-changed", "responder.renewed"]
+        + ["ceremony.performed", "crl.published", "key.state-changed", "responder.renewed"]
     )
     _journal_is_whole(world)
 
@@ -108,7 +108,7 @@ def _journal_is_whole(world: Any) -> None:
     room = world.room
     key = room.signer.key("journal-g1")
     sign = lambda text: room.signer.sign("journal-g1", SignKind.CHECKPOINT, text)
-    assert journal.sequence(room.store, sign, room.clock, 0, "journal-g1") == 8
+    assert journal.sequence(room.store, sign, room.clock, 0, "journal-g1") == 9
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     journal.verify(room.store, {"journal-g1": load_der_public_key(key.spki)})
