@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -106,11 +107,11 @@ def await_answer(url: str, child: subprocess.Popen[bytes], seconds: float = 120)
 
 # -- Certwright --------------------------------------------------------------------------------------------------------
 class Certwright:
-    """The demo as a user starts it: SoftHSM, SQLite with full durability, two web workers."""
+    """A new demo as a user starts it: SoftHSM, SQLite with full durability, two web workers."""
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
-        self.folder = ground.work / "certwright"
+        self.folder = Path(tempfile.mkdtemp(prefix="certwright-", dir=ground.work)) / "demo"
         self.https, self.http = free_port(), free_port()
 
     @contextmanager

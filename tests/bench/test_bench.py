@@ -42,4 +42,4 @@ def test_only_requests_are_counted(where: object) -> None:
     figures = {"kind": "csr", "server_cpu_ms_per_unit": 3.0, "server_cpu_ms_per_unit_by_process": {"signer": 1.0}}
     said = where.explain(stacks, figures)
     assert "database: 100 %" in said
-    assert "1.00 ms signer" in said
+    assert "1.00 ms: signer" in said
