@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from ca.errors import BadRequest
+from ca.errors import BadRequest, Unavailable
 from ca.records import Publication
 
 _MAGIC = b"CWP1"
@@ -53,13 +53,18 @@ class Folder:
         self.root = Path(root)
 
     def get(self, path: str) -> Publication | None:
-        """What is published at a path; None if nothing is, if the file is torn, or if this is no such path."""
+        """What is published at a path; None if nothing is, if the file is torn, or if this is no such path.
+
+        Raises `Unavailable` when the disk refuses.
+        """
         if not _GRAMMAR.fullmatch(path):
             return None
         try:
             raw = (self.root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except OSError as error:
+            raise _unusable(self.root, error) from error
         return _parse(path, raw)
 
     def stamp(self, path: str) -> object | None:
@@ -75,7 +80,7 @@ class Folder:
     def apply(self, publication: Publication) -> bool:
         """Makes it the file at its path unless that one is as new or newer; answers whether it did (INC-02).
 
-        Raises `BadRequest` for a path outside the grammar, `OSError` when the disk refuses.
+        Raises `BadRequest` for a path outside the grammar, `Unavailable` when the disk refuses.
         """
         if not _GRAMMAR.fullmatch(publication.path):
             raise BadRequest(f"{publication.path!r} is no publication path.")
@@ -97,7 +102,6 @@ class Folder:
 
     @fed.setter
     def fed(self, seq: int) -> None:
-        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self._locked(".fed"):
             _replace(self.root / ".fed", msgspec.json.encode(_Mark(_boot(), seq)))
 
@@ -105,10 +109,20 @@ class Folder:
     def _locked(self, path: str) -> Iterator[None]:
         """Alone with the paths of one bucket, among threads and processes."""
         locks = self.root / ".locks"
-        locks.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with open(locks / f"{zlib.crc32(path.encode()) % _BUCKETS:02d}", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        try:
+            locks.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with open(locks / f"{zlib.crc32(path.encode()) % _BUCKETS:02d}", "w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+
+def _unusable(root: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"The publication folder {root} cannot be used: {error.strerror}.",
+        next_step="Check its owner and mode, and the space on its disk; it is filled again from the database.",
+    )
 
 
 def _boot() -> str:

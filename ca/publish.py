@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from ca.errors import Unavailable
 from ca.folder import Folder
 from ca.records import Publication
 from ca.store import Store
@@ -39,7 +40,7 @@ class Publisher:
     def _write(self, stored: Publication) -> None:
         try:
             self.folder.apply(stored)
-        except OSError as error:
+        except Unavailable as error:
             structlog.get_logger().error("publication.unwritten", path=stored.path, reason=str(error))
 
 
@@ -47,7 +48,7 @@ def feed(store: Store, folder: Folder) -> int:
     """Applies the rows that the folder does not know yet, in order; answers how many files changed.
 
     Safe beside publishers and other feeders. A database that was set back to before the folder's mark is
-    read from its beginning. Raises `OSError` when the disk refuses; the next call goes on where it stopped.
+    read from its beginning. Raises `Unavailable` when the disk refuses; the next call goes on where it stopped.
     """
     seq = folder.fed
     if seq > store.last_seq():

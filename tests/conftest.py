@@ -58,6 +58,9 @@ class Cluster:
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
+    def drop(self, url: str) -> None:
+        self.run(f"DROP DATABASE {url.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
+
     def run(self, sql: str, database: str = "postgres") -> None:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(sql)
@@ -136,9 +139,11 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgresql_url(postgresql: Cluster) -> str:
+def postgresql_url(postgresql: Cluster) -> Iterator[str]:
     """The URL of a fresh migrated PostgreSQL database."""
-    return postgresql.create()
+    url = postgresql.create()
+    yield url
+    postgresql.drop(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

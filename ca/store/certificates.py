@@ -29,7 +29,14 @@ _STATUSES: Mapping[str, tuple[str, Callable[[Query, int], tuple[object, ...]]]] 
         lambda query, now: (now, now + query.expiring_within),
     ),
 }
-_EXACT = ("profile", "owner", "issuer", "account", "token")
+# The second half of each condition lets the partial index serve it.
+_EXACT: Mapping[str, str] = {
+    "profile": "profile = ?",
+    "issuer": "issuer = ?",
+    "owner": "owner = ? AND owner <> ''",
+    "account": "account = ? AND account <> ''",
+    "token": "token = ? AND token <> ''",
+}
 _LAST = "\U0010ffff"
 
 
@@ -54,7 +61,7 @@ class Certificates(Office):
 
     def by_order(self, order: str) -> Certificate:
         """The certificate of an ACME order. Raises `NotFound`."""
-        return self._certificate('WHERE "order" = ? ORDER BY id DESC LIMIT 1', order)
+        return self._certificate("""WHERE "order" = ? AND "order" <> '' ORDER BY issued_at DESC LIMIT 1""", order)
 
     def expiring(self, before: int, after: int = 0, limit: int = 1000) -> tuple[Certificate, ...]:
         """Unrevoked certificates whose notAfter lies in [after, before), the soonest first."""
@@ -93,7 +100,7 @@ def _statement(query: Query, now: int) -> tuple[Any, ...]:
 
 
 def _filters(query: Query, now: int) -> list[Condition]:
-    found: list[Condition] = [(f"{name} = ?", (getattr(query, name),)) for name in _EXACT if getattr(query, name)]
+    found: list[Condition] = [(sql, (getattr(query, name),)) for name, sql in _EXACT.items() if getattr(query, name)]
     if query.status:
         sql, values = _choice(_STATUSES, query.status, "status")
         found.append((sql, values(query, now)))

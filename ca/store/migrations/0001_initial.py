@@ -80,19 +80,18 @@ def _issuance(db: peewee.Database) -> list[type[peewee.Model]]:
 
 
 def _certificates(db: peewee.Database) -> list[type[peewee.Model]]:
-    listed = ("owner", "profile", "issuer", "account", "token")
     indexes = (
-        (("issuer", "serial"), True),
+        (("serial", "issuer"), True),
         (("issued_at", "id"), False),
         (("not_after", "id"), False),
         (("sort_name", "id"), False),
-        *((((column, "issued_at", "id"), False)) for column in listed),
+        (("profile", "issued_at", "id"), False),
     )
 
     class Certificate(base(db, indexes=indexes)):  # type: ignore[misc]
         id = peewee.BigAutoField()
         issuer = text()
-        serial = text(index=True)
+        serial = text()
         der = octets()
         sha256 = text(unique=True)
         profile = text()
@@ -102,15 +101,19 @@ def _certificates(db: peewee.Database) -> list[type[peewee.Model]]:
         issued_at = integer()
         common_name = text()
         owner = text()
-        order = text(index=True)
+        order = text()
         account = text()
         token = text()
-        replaces = text(index=True)
+        replaces = text()
         revoked_at = integer()
         reason = text()
         spki_sha256 = text(index=True)
         sort_name = text()
 
+    # Each index is a page to write for each certificate: what is mostly empty is indexed only where it is not.
+    for column in (Certificate.owner, Certificate.account, Certificate.token, Certificate.order, Certificate.replaces):
+        index = Certificate.index(column, Certificate.issued_at, Certificate.id, name=f"certificate_{column.name}")
+        Certificate.add_index(index.where(column != ""))
     revoked = Certificate.index(Certificate.issued_at, Certificate.id, name="certificate_revoked")
     Certificate.add_index(revoked.where(Certificate.revoked_at > 0))
 

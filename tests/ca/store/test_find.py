@@ -204,6 +204,15 @@ def test_no_search_reads_a_whole_table(many: Store) -> None:
         following = many.find(replace(query, limit=1), NOW).next
         for one in (query, replace(query, after=following)):
             assert not whole_tables(plan(many, one)), (one, plan(many, one))
+    for query, index in {
+        Query(owner="team7"): "certificate_owner",
+        Query(account="a77"): "certificate_account",
+        Query(token="t7"): "certificate_token",
+        Query(profile="client"): "certificate_profile_issued_at_id",
+        Query(status="revoked"): "certificate_revoked",
+        Query(order_by="name"): "certificate_sort_name_id",
+    }.items():
+        assert index in plan(many, query), plan(many, query)
 
 
 @pytest.mark.slow
