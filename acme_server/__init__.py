@@ -1,1 +1,31 @@
 """RFC 8555 and its extensions: the doors that ACME clients knock at. Knows `ca`, and no timer."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Blueprint
+
+    from ca.authority import Authority, Report
+
+
+def blueprint(authority: "Authority") -> "Blueprint":
+    """Every ACME URL, to be mounted at /acme. Raises `ConfigError` if the nonces' folder cannot be used."""
+    from acme_server import door
+
+    return door.blueprint(authority)
+
+
+def sweep_orders(authority: "Authority") -> "Report":
+    """Brings orders to an end whose issuance broke off or waits for the HSM. Safe on every node."""
+    from acme_server import upkeep
+    from acme_server.desk import Desk
+
+    return upkeep.sweep_orders(Desk(authority))
+
+
+def expire(authority: "Authority") -> "Report":
+    """Ends orders and authorizations that are past their time. Safe on every node."""
+    from acme_server import upkeep
+    from acme_server.desk import Desk
+
+    return upkeep.expire(Desk(authority))

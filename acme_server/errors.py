@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from ca.errors import BadName, BadPublicKey, BadRequest, Conflict, Denied
-from ca.records import Name
 
 
 class Malformed(BadRequest):
@@ -16,18 +15,6 @@ class TooLarge(Malformed):
     """The body is larger than any honest request."""
 
     code = "acme-too-large"
-
-
-class TooSlow(Malformed):
-    """The body did not arrive in time."""
-
-    code = "acme-too-slow"
-
-
-class LengthRequired(Malformed):
-    """The body came without a length."""
-
-    code = "acme-length-required"
 
 
 class WrongMethod(Malformed):
@@ -104,7 +91,7 @@ class UnsupportedContact(BadRequest):
     code = "acme-unsupported-contact"
 
 
-class UnsupportedIdentifier(BadName):
+class UnsupportedIdentifier(BadRequest):
     """The order asks for a kind of identifier that is not supported (RFC 8555 §7.4)."""
 
     code = "acme-unsupported-identifier"
@@ -112,9 +99,10 @@ class UnsupportedIdentifier(BadName):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one identifier of an order is refused: a subproblem (RFC 8555 §6.7.1)."""
+    """Why one identifier of an order, as it was sent, is refused: a subproblem (RFC 8555 §6.7.1)."""
 
-    name: Name
+    kind: str
+    value: str
     detail: str
 
 

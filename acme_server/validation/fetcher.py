@@ -18,7 +18,7 @@ from threading import Event
 import msgspec
 import structlog
 
-from acme_server.validation.crew import Crew
+from acme_server.crew import Crew
 from acme_server.validation.fetch import Fetch
 from acme_server.validation.wire import MAX_BODY, Answer, Outcome, Question, receive, send
 from ca import config as configuration

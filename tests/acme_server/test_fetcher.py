@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from acme_server.crew import Crew
 from acme_server.validation import fetcher, wire
-from acme_server.validation.crew import Crew
 from acme_server.validation.fetch import Fetch
 from acme_server.validation.http01 import judge, question
 from ca.config import Config

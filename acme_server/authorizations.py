@@ -1,0 +1,92 @@
+"""Authorizations and challenges as clients see them (RFC 8555 §7.5); `acme_server.validation` does the proving."""
+
+import secrets
+
+from acme_server import order_log, payloads, problems, resources
+from acme_server.desk import Answer, Asked, Desk, demand_owner
+from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order
+from acme_server.validation import http01, work
+from ca.records import Event, Name
+
+POLL = 1
+"""Seconds after which it is worth looking again."""
+
+
+def new_authorization(desk: Desk, order: Order, name: Name) -> Authorization:
+    """Writes a pending authorization with its challenges inside the open transaction; it lasts as long as the order."""
+    row = Authorization(
+        id=secrets.token_urlsafe(16),
+        account=order.account,
+        kind=name.kind,
+        value=name.value,
+        status=AuthorizationStatus.PENDING,
+        expires=order.expires,
+        created_at=order.created_at,
+    )
+    desk.proofs.add(row, [_challenge(row, kind) for kind in (http01.TYPE,)])
+    return row
+
+
+def _challenge(row: Authorization, kind: str) -> Challenge:
+    """A challenge with a token of 256 random bits (A-31)."""
+    return Challenge(
+        id=secrets.token_urlsafe(16),
+        account=row.account,
+        authorization_id=row.id,
+        type=kind,
+        token=secrets.token_urlsafe(32),
+        status=ChallengeStatus.PENDING,
+    )
+
+
+def show_or_deactivate(desk: Desk, asked: Asked, authorization_id: str) -> Answer:
+    """An authorization by its owner: as it is (POST-as-GET), or given up for ever (§7.5.2; A-29)."""
+    row = desk.proofs.get(authorization_id)
+    demand_owner(asked, row.account)
+    if asked.payload:
+        update = payloads.read(asked.payload, payloads.AuthorizationUpdate)
+        if update.status == AuthorizationStatus.DEACTIVATED:
+            _deactivate(desk, asked, row)
+            row = desk.proofs.get(authorization_id)
+    row = row.at(desk.now())
+    challenges = desk.proofs.challenges(row.id)
+    busy = row.status is AuthorizationStatus.PENDING and any(map(_is_busy, challenges))
+    return Answer(resources.authorization(row, challenges, desk.urls), retry_after=POLL if busy else 0)
+
+
+def _is_busy(challenge: Challenge) -> bool:
+    return challenge.status is ChallengeStatus.PROCESSING
+
+
+def _deactivate(desk: Desk, asked: Asked, row: Authorization) -> None:
+    """What needs it and is not under way cannot be had any more."""
+    with desk.store.transaction():
+        waiting = desk.orders.needing(row.id)
+        if not desk.proofs.deactivate(row.id):
+            return
+        error = problems.about(row.name, "unauthorized", f"The authorization for {row.value} was deactivated.")
+        for order in waiting:
+            order_log.fail(desk, order, error, asked.by.actor, asked.request_id)
+        desk.journal(
+            Event(
+                "authorization.deactivated",
+                asked.by.actor,
+                f"authorization:{row.id}",
+                request_id=asked.request_id,
+                personal={"name": str(row.name)},
+            )
+        )
+
+
+def show_or_respond(desk: Desk, asked: Asked, challenge_id: str) -> Answer:
+    """A challenge by its owner: as it is (POST-as-GET), or "I am ready" (§7.5.1); the second time changes nothing."""
+    row = desk.proofs.challenge(challenge_id)
+    demand_owner(asked, row.account)
+    if asked.payload:
+        payloads.read(asked.payload, payloads.Ready)
+        row = work.start(desk, row)
+    return Answer(
+        resources.challenge(row, desk.urls),
+        links={"up": desk.urls.authorization(row.authorization_id)},
+        retry_after=POLL if _is_busy(row) else 0,
+    )

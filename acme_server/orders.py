@@ -1,0 +1,171 @@
+"""Orders: placed, looked at, finalized (RFC 8555 §7.4)."""
+
+import secrets
+from dataclasses import replace
+from datetime import datetime
+
+from acme_server import identifiers, issuance, order_log, payloads, resources
+from acme_server.authorizations import new_authorization
+from acme_server.desk import Answer, Asked, Desk, demand_owner
+from acme_server.directory import demand_profile
+from acme_server.errors import Malformed, OrderNotReady
+from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
+from acme_server.strict import decode
+from ca import csr
+from ca.errors import BadCSR, BadPublicKey, NotFound, PolicyDenied
+from ca.profiles import Profile, certificate_period
+from ca.records import Issuer, Name
+
+REUSE_MARGIN = 600
+"""Seconds that a valid authorization must still last to serve a new order."""
+
+POLL = 1
+"""Seconds after which it is worth looking again."""
+
+
+def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
+    """newOrder (§7.4): names that are permitted, each with a valid authorization of this account or a new one.
+
+    Raises `Malformed`, `UnsupportedIdentifier`, `RejectedIdentifier`, `UserActionRequired`, or `NotFound` for
+    a profile that is not offered.
+    """
+    name = demand_profile(desk, profile)
+    desk.demand_terms(asked.by)
+    order = _wanted(desk, asked, name)
+    with desk.store.transaction():
+        found = [_authorization(desk, order, one) for one in order.identifiers]
+        order = _over(order, found)
+        desk.orders.add(order)
+        desk.journal(order_log.event("order.created", order, asked.by.actor, request_id=asked.request_id))
+    return _answer(desk, order, 201)
+
+
+def _wanted(desk: Desk, asked: Asked, profile_name: str) -> Order:
+    """The order without its authorizations."""
+    wanted = payloads.read(asked.payload, payloads.NewOrder)
+    profile, issuer = desk.authority.profile(profile_name), desk.authority.active_issuer()
+    names = identifiers.parse(
+        wanted.identifiers,
+        desk.config.acme.max_names,
+        lambda name: desk.authority.policy.permit_name(name, profile, issuer),
+    )
+    now = desk.now()
+    order = Order(
+        id=secrets.token_urlsafe(16),
+        account=asked.by.id,
+        status=OrderStatus.PENDING,
+        profile=profile_name,
+        identifiers=names,
+        authorizations=(),
+        not_before=_time(wanted.not_before, "notBefore"),
+        not_after=_time(wanted.not_after, "notAfter"),
+        expires=now + desk.config.acme.order_life,
+        created_at=now,
+    )
+    _demand_period(order, profile, issuer, now)
+    return order
+
+
+def _time(text: str | None, member: str) -> int:
+    """Epoch seconds of RFC 3339, 0 for none. Raises `Malformed`."""
+    if not text:
+        return 0
+    refused = Malformed(f"{member} is no time of RFC 3339 in whole seconds.", next_step="Write 2030-01-02T03:04:05Z.")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise refused from None
+    if moment.tzinfo is None or moment.microsecond or moment.year < 1971:
+        raise refused
+    return int(moment.timestamp())
+
+
+def _demand_period(order: Order, profile: Profile, issuer: Issuer, now: int) -> None:
+    """notBefore and notAfter are honoured to the second, or the order is refused now."""
+    if not (order.not_before or order.not_after):
+        return
+    request = issuance.request_for(order, b"", "")
+    try:
+        profile.period(request, now, certificate_period(issuer.certificate))
+    except PolicyDenied as denied:
+        raise Malformed(denied.detail, next_step=denied.next_step or "Leave notBefore and notAfter out.") from None
+
+
+def _authorization(desk: Desk, order: Order, name: Name) -> Authorization:
+    """One that the account has already and that lasts, else a new one that lasts as long as the order."""
+    try:
+        return desk.proofs.usable(order.account, name, order.created_at + REUSE_MARGIN)
+    except NotFound:
+        return new_authorization(desk, order, name)
+
+
+def _over(order: Order, found: list[Authorization]) -> Order:
+    """The order over these authorizations: ready if all are valid, and never lasting longer than one of them."""
+    ready = all(one.status is AuthorizationStatus.VALID for one in found)
+    return replace(
+        order,
+        status=OrderStatus.READY if ready else OrderStatus.PENDING,
+        authorizations=tuple(one.id for one in found),
+        expires=min(order.expires, *(one.expires for one in found)),
+    )
+
+
+def show(desk: Desk, asked: Asked, order_id: str) -> Answer:
+    """An order by its owner."""
+    payloads.demand_empty(asked.payload)
+    return _answer(desk, _own(desk, asked, order_id))
+
+
+def finalize(desk: Desk, asked: Asked, order_id: str) -> Answer:
+    """The CSR for a ready order; answers the order, valid with its certificate if nothing is in the way.
+
+    Raises `OrderNotReady`, `BadCSR`, or `Malformed`. Of two at once one issues, and both get the same order.
+    """
+    order = _own(desk, asked, order_id)
+    if order.status is not OrderStatus.READY:
+        raise OrderNotReady(f"The order is {order.status}.", next_step="Look at it: its authorizations come first.")
+    request = issuance.request_for(order, _public_key(asked, order), asked.request_id)
+    try:
+        return _answer(desk, issuance.issue(desk, order, request))
+    except PolicyDenied as denied:
+        raise BadCSR(denied.detail, next_step=denied.next_step) from None
+
+
+def _public_key(asked: Asked, order: Order) -> bytes:
+    """The key of the CSR, if its names are those of the order, exactly, and its key is not the account's (A-26)."""
+    wanted = payloads.read(asked.payload, payloads.Finalize)
+    der = decode(wanted.csr, "The csr")
+    if der.startswith(b"-"):
+        raise BadCSR("The csr is PEM.", next_step="Send base64url of the DER, without armour.")
+    try:
+        found = csr.parse(der)
+    except BadPublicKey as error:
+        raise BadCSR(error.detail, next_step=error.next_step) from None
+    if set(found.names) != set(order.identifiers):
+        raise BadCSR(
+            f"The CSR names {_listed(found.names)}, the order {_listed(order.identifiers)}.",
+            next_step="Put exactly the order's identifiers into subjectAltName.",
+        )
+    if asked.key is not None and found.spki == asked.key.spki:
+        raise BadCSR("The CSR is for the account's own key.", next_step="Make a key of its own for the certificate.")
+    return found.spki
+
+
+def _listed(names: tuple[Name, ...]) -> str:
+    shown = sorted(name.value for name in names)
+    return ", ".join(shown[:5]) + (f" and {len(shown) - 5} more" if len(shown) > 5 else "")
+
+
+def _own(desk: Desk, asked: Asked, order_id: str) -> Order:
+    order = desk.orders.get(order_id)
+    demand_owner(asked, order.account)
+    return order.at(desk.now())
+
+
+def _answer(desk: Desk, order: Order, status: int = 200) -> Answer:
+    return Answer(
+        resources.order(order, desk.urls),
+        status,
+        location=desk.urls.order(order.id),
+        retry_after=POLL if order.status is OrderStatus.PROCESSING else 0,
+    )

@@ -1,0 +1,86 @@
+"""What clients send, by resource. Members that are not named here are ignored (RFC 8555 §7.3, §7.4)."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from acme_server.errors import Malformed
+from acme_server.strict import json_object
+
+P = TypeVar("P")
+
+
+class NewAccount(msgspec.Struct, frozen=True, rename="camel"):
+    """RFC 8555 §7.3."""
+
+    contact: list[str] | None = None
+    terms_of_service_agreed: bool | None = None
+    only_return_existing: bool | None = None
+    external_account_binding: dict[str, Any] | None = None
+
+
+class AccountUpdate(msgspec.Struct, frozen=True, rename="camel"):
+    """RFC 8555 §7.3.2, §7.3.6."""
+
+    contact: list[str] | None = None
+    status: str | None = None
+
+
+class Identifier(msgspec.Struct, frozen=True):
+    """RFC 8555 §7.1.3, RFC 8738."""
+
+    type: str
+    value: str
+
+
+class NewOrder(msgspec.Struct, frozen=True, rename="camel"):
+    """RFC 8555 §7.4."""
+
+    identifiers: list[Identifier]
+    not_before: str | None = None
+    not_after: str | None = None
+
+
+class AuthorizationUpdate(msgspec.Struct, frozen=True):
+    """RFC 8555 §7.5.2."""
+
+    status: str | None = None
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """RFC 8555 §7.5.1: the answer to a challenge is an empty object."""
+
+
+class Finalize(msgspec.Struct, frozen=True):
+    """RFC 8555 §7.4: the CSR in base64url of its DER."""
+
+    csr: str
+
+
+class Revoke(msgspec.Struct, frozen=True):
+    """RFC 8555 §7.6: the certificate in base64url of its DER, and a CRLReason by number."""
+
+    certificate: str
+    reason: int | None = None
+
+
+class KeyChange(msgspec.Struct, frozen=True, rename="camel"):
+    """RFC 8555 §7.3.5, inside the inner JWS."""
+
+    account: str
+    old_key: dict[str, Any]
+
+
+def read(payload: bytes, kind: type[P]) -> P:
+    """The payload of a POST. Raises `Malformed`, for POST-as-GET too: this resource wants a JSON object."""
+    value = json_object(payload, "The payload")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"The payload does not fit: {error}.", next_step="See RFC 8555 §7.") from None
+
+
+def demand_empty(payload: bytes) -> None:
+    """Raises `Malformed` unless it is a POST-as-GET (RFC 8555 §6.3; A-09)."""
+    if payload:
+        raise Malformed("This resource is fetched by POST-as-GET.", next_step="Send an empty payload.")

@@ -1,0 +1,100 @@
+"""The JSON shapes of RFC 8555 §7.1. Pure: rows and URLs in, members out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from acme_server.records import Account, Authorization, AuthorizationStatus, Challenge, Order, OrderStatus
+from acme_server.urls import Urls
+from ca.clock import rfc3339
+from ca.config import Config
+from ca.records import Name
+
+Members = dict[str, Any]
+
+
+def directory(config: Config, urls: Urls, profile: str = "") -> Members:
+    """§7.1.1. Every URL in it has somebody behind it."""
+    return {
+        "newNonce": urls.resource("new-nonce"),
+        "newAccount": urls.resource("new-account"),
+        "newOrder": urls.new_order(profile),
+        "revokeCert": urls.resource("revoke-cert"),
+        "keyChange": urls.resource("key-change"),
+        "meta": _meta(config),
+    }
+
+
+def _meta(config: Config) -> Members:
+    meta: Members = {"externalAccountRequired": config.acme.external_account_required}
+    if config.acme.terms_of_service:
+        meta["termsOfService"] = config.acme.terms_of_service
+    if config.acme.website:
+        meta["website"] = config.acme.website
+    return meta
+
+
+def account(row: Account, urls: Urls) -> Members:
+    """§7.1.2."""
+    members: Members = {"status": row.status.value, "contact": list(row.contact), "orders": urls.orders(row.id)}
+    if row.terms:
+        members["termsOfServiceAgreed"] = True
+    return members
+
+
+def orders(rows: Iterable[Order], urls: Urls) -> Members:
+    """§7.1.2.1."""
+    return {"orders": [urls.order(row.id) for row in rows]}
+
+
+def order(row: Order, urls: Urls) -> Members:
+    """§7.1.3."""
+    members: Members = {
+        "status": row.status.value,
+        "expires": rfc3339(row.expires),
+        "identifiers": [identifier(name) for name in row.identifiers],
+        "authorizations": [urls.authorization(one) for one in row.authorizations],
+        "finalize": urls.finalize(row.id),
+    }
+    if row.not_before:
+        members["notBefore"] = rfc3339(row.not_before)
+    if row.not_after:
+        members["notAfter"] = rfc3339(row.not_after)
+    if row.error:
+        members["error"] = msgspec.json.decode(row.error)
+    if row.status is OrderStatus.VALID:
+        members["certificate"] = urls.certificate(row.certificate)
+    return members
+
+
+def authorization(row: Authorization, challenges: Sequence[Challenge], urls: Urls) -> Members:
+    """§7.1.4."""
+    members: Members = {
+        "identifier": identifier(row.name),
+        "status": row.status.value,
+        "challenges": [challenge(one, urls) for one in challenges],
+    }
+    if row.status in (AuthorizationStatus.PENDING, AuthorizationStatus.VALID):
+        members["expires"] = rfc3339(row.expires)
+    return members
+
+
+def challenge(row: Challenge, urls: Urls) -> Members:
+    """§7.1.5, §8."""
+    members: Members = {
+        "type": row.type,
+        "url": urls.challenge(row.id),
+        "status": row.status.value,
+        "token": row.token,
+    }
+    if row.validated_at:
+        members["validated"] = rfc3339(row.validated_at)
+    if row.error:
+        members["error"] = msgspec.json.decode(row.error)
+    return members
+
+
+def identifier(name: Name) -> Members:
+    """§9.7.7, RFC 8738."""
+    return {"type": name.kind.value, "value": name.value}

@@ -1,0 +1,53 @@
+"""URL to function, and who may knock: nothing else. Paths are below /acme."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from acme_server import accounts, authorizations, certificates, directory, orders
+from acme_server.desk import Answer
+
+
+class Knock(StrEnum):
+    """How a resource wants to be asked."""
+
+    OPENLY = "GET, HEAD, POST"
+    """Without signature by GET; by POST-as-GET too (RFC 8555 §6.3)."""
+
+    BY_KEY = "POST with jwk"
+    BY_ACCOUNT = "POST with kid"
+    BY_EITHER = "POST with jwk or kid"
+
+    @property
+    def methods(self) -> str:
+        """What an Allow header says."""
+        return "GET, HEAD, POST" if self is Knock.OPENLY else "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path below /acme, its use case, and how it wants to be asked."""
+
+    path: str
+    view: Callable[..., Answer]
+    knock: Knock = Knock.BY_ACCOUNT
+
+
+ROUTES = (
+    Route("/directory", directory.show, Knock.OPENLY),
+    Route("/<profile>/directory", directory.show, Knock.OPENLY),
+    Route("/new-nonce", directory.nonce, Knock.OPENLY),
+    Route("/new-account", accounts.register, Knock.BY_KEY),
+    Route("/acct/<account_id>", accounts.show_or_update),
+    Route("/acct/<account_id>/orders", accounts.list_orders),
+    Route("/acct/<account_id>/orders/<after>", accounts.list_orders),
+    Route("/key-change", accounts.change_key),
+    Route("/new-order", orders.place),
+    Route("/<profile>/new-order", orders.place),
+    Route("/order/<order_id>", orders.show),
+    Route("/order/<order_id>/finalize", orders.finalize),
+    Route("/authz/<authorization_id>", authorizations.show_or_deactivate),
+    Route("/chall/<challenge_id>", authorizations.show_or_respond),
+    Route("/cert/<serial>", certificates.download),
+    Route("/revoke-cert", certificates.revoke, Knock.BY_EITHER),
+)

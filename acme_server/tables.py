@@ -1,0 +1,290 @@
+"""The rows of ACME objects: the only module of this room that speaks SQL.
+
+Every change of a state is a conditional UPDATE that answers whether it happened, so of two that race exactly
+one wins, on either database and from whatever process. Changes that belong together are made by the caller
+inside one `store.transaction()`.
+"""
+
+from collections.abc import Iterable
+
+from acme_server.errors import AccountDoesNotExist
+from acme_server.records import Account, Authorization, Challenge, Order
+from ca.errors import NotFound
+from ca.records import Name
+from ca.store import Shape, Store
+
+ACCOUNT = Shape("acme_account", Account)
+ORDER = Shape("acme_order", Order)
+AUTHORIZATION = Shape("acme_authorization", Authorization)
+CHALLENGE = Shape("acme_challenge", Challenge)
+
+
+class Accounts:
+    """Accounts, by id or by the thumbprint of their key."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(self, account: Account) -> bool:
+        """Registers the account; False when its key has one already."""
+        return self.store.change(ACCOUNT.insert((), "ON CONFLICT DO NOTHING"), *ACCOUNT.encode(account)) == 1
+
+    def get(self, account_id: str) -> Account:
+        """Raises `AccountDoesNotExist`."""
+        return self._one("WHERE id = ?", account_id)
+
+    def by_key(self, thumbprint: str) -> Account:
+        """The account that has this key, in whatever state. Raises `AccountDoesNotExist`."""
+        return self._one("WHERE thumbprint = ?", thumbprint)
+
+    def set_contact(self, account_id: str, contact: str) -> bool:
+        """`contact` is a JSON array."""
+        return self._change("contact = ?", account_id, contact)
+
+    def agree(self, account_id: str, terms: str) -> bool:
+        """The account agreed to the terms at this URL."""
+        return self._change("terms = ?", account_id, terms)
+
+    def deactivate(self, account_id: str) -> bool:
+        """For ever."""
+        return self._change("status = 'deactivated'", account_id)
+
+    def change_key(self, account: Account, thumbprint: str, jwk: str) -> bool:
+        """Replaces exactly the key that `account` has. Raises `Conflict` if the new one has an account already."""
+        sql = "UPDATE acme_account SET thumbprint = ?, jwk = ? WHERE id = ? AND status = 'valid' AND thumbprint = ?"
+        return self.store.change(sql, thumbprint, jwk, account.id, account.thumbprint) == 1
+
+    def _change(self, what: str, account_id: str, *values: str) -> bool:
+        sql = f"UPDATE acme_account SET {what} WHERE id = ? AND status = 'valid'"  # noqa: S608 - constants of this class
+        return self.store.change(sql, *values, account_id) == 1
+
+    def _one(self, tail: str, value: str) -> Account:
+        found = self.store.select(ACCOUNT, tail, value)
+        if not found:
+            raise AccountDoesNotExist("There is no such account.", next_step="Register one at newAccount.")
+        return found[0]
+
+
+class Orders:
+    """Orders, and which authorizations they need."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(self, order: Order) -> None:
+        """Places the order."""
+        self.store.insert(ORDER, order)
+        for authorization in order.authorizations:
+            self.store.change("INSERT INTO acme_need VALUES (?, ?)", order.id, authorization)
+
+    def get(self, order_id: str) -> Order:
+        """Raises `NotFound`."""
+        return self.store.first("There is no such order.", ORDER, "WHERE id = ?", order_id)
+
+    def of(self, account_id: str, after: Order | None, limit: int) -> tuple[Order, ...]:
+        """Orders of an account that are not invalid, the newest first, from after one on."""
+        tail = "WHERE account = ? AND status <> 'invalid' AND (created_at, id) < (?, ?)"
+        start = (after.created_at, after.id) if after else (2**62, "")
+        return self.store.select(ORDER, f"{tail} ORDER BY created_at DESC, id DESC LIMIT ?", account_id, *start, limit)
+
+    def make_ready(self, authorization_id: str, expires: int) -> None:
+        """Readies each pending order whose last authorization has become valid; none outlives an authorization."""
+        self.store.change(_READY, expires, expires, authorization_id)
+
+    def hold(self, authorization_id: str) -> None:
+        """Keeps the orders that need this authorization as they are, until the transaction ends.
+
+        Two authorizations of one order that become valid at once would otherwise not see each other.
+        """
+        self.store.rows(_HOLD, authorization_id)
+
+    def claim(self, order: Order, intent: str, due_at: int, now: int) -> bool:
+        """Begins the issuance: `ready` → `processing` for this intent and public key, or a waiting order's next try.
+
+        Happens only while the account and every authorization are valid and nothing has expired. At `due_at`
+        the issuance is taken for broken off.
+        """
+        return self.store.change(_CLAIM, intent, order.public_key, due_at, order.id, now, now) == 1
+
+    def bind(self, order_id: str, intent: str, serial: str) -> bool:
+        """Notes the certificate of the issuance under way; the order is not valid yet."""
+        sql = "UPDATE acme_order SET certificate = ? WHERE id = ? AND status = 'processing' AND intent = ?"
+        return self.store.change(sql, serial, order_id, intent) == 1
+
+    def make_valid(self, order_id: str) -> bool:
+        """`processing` → `valid`, once its certificate is there."""
+        sql = "UPDATE acme_order SET status = 'valid' WHERE id = ? AND status = 'processing' AND certificate <> ''"
+        return self.store.change(sql, order_id) == 1
+
+    def wait(self, order_id: str, intent: str, due_at: int) -> bool:
+        """Takes the issuance back of which it is certain that nothing was signed: the order waits for another try."""
+        sql = (
+            "UPDATE acme_order SET intent = '', due_at = ? "
+            "WHERE id = ? AND status = 'processing' AND intent = ? AND certificate = ''"
+        )
+        return self.store.change(sql, due_at, order_id, intent) == 1
+
+    def invalidate(self, order: Order, error: str) -> bool:
+        """→ `invalid` with a problem document, unless its state or issuance has changed since it was read."""
+        sql = (
+            "UPDATE acme_order SET status = 'invalid', error = ? "
+            "WHERE id = ? AND status = ? AND intent = ? AND certificate = ''"
+        )
+        return self.store.change(sql, error, order.id, order.status.value, order.intent) == 1
+
+    def needing(self, authorization_id: str) -> tuple[Order, ...]:
+        """Orders that cannot be had without this authorization and are not under way yet."""
+        return self.store.select(ORDER, _NEEDING, authorization_id)
+
+    def open_of(self, account_id: str) -> tuple[Order, ...]:
+        """Orders of an account that are not under way yet."""
+        return self.store.select(ORDER, "WHERE account = ? AND status IN ('pending', 'ready')", account_id)
+
+    def expired(self, now: int, limit: int) -> tuple[Order, ...]:
+        """Orders past their time that are not under way, or only wait; the longest first."""
+        tail = (
+            "WHERE status IN ('pending', 'ready', 'processing') AND expires <= ? "
+            "AND intent = '' AND certificate = '' ORDER BY expires LIMIT ?"
+        )
+        return self.store.select(ORDER, tail, now, limit)
+
+    def due(self, now: int, limit: int) -> tuple[Order, ...]:
+        """Orders whose issuance broke off, or waits for its next try; the longest first."""
+        tail = "WHERE status = 'processing' AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+        return self.store.select(ORDER, tail, now, limit)
+
+
+class Proofs:
+    """Authorizations and their challenges."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(self, authorization: Authorization, challenges: Iterable[Challenge]) -> None:
+        """A new authorization with the challenges that it offers."""
+        self.store.insert(AUTHORIZATION, authorization)
+        for challenge in challenges:
+            self.store.insert(CHALLENGE, challenge)
+
+    def get(self, authorization_id: str) -> Authorization:
+        """Raises `NotFound`."""
+        return self.store.first("There is no such authorization.", AUTHORIZATION, "WHERE id = ?", authorization_id)
+
+    def challenge(self, challenge_id: str) -> Challenge:
+        """Raises `NotFound`."""
+        return self.store.first("There is no such challenge.", CHALLENGE, "WHERE id = ?", challenge_id)
+
+    def challenges(self, authorization_id: str) -> tuple[Challenge, ...]:
+        """What an authorization offers."""
+        return self.store.select(CHALLENGE, "WHERE authorization_id = ? ORDER BY id", authorization_id)
+
+    def usable(self, account_id: str, name: Name, until: int) -> Authorization:
+        """A valid authorization of this account for this name that lasts until then. Raises `NotFound`."""
+        tail = (
+            "WHERE account = ? AND value = ? AND status = 'valid' AND kind = ? AND expires > ? "
+            "ORDER BY expires DESC LIMIT 1"
+        )
+        values = (account_id, name.value, name.kind.value, until)
+        return self.store.first("There is none.", AUTHORIZATION, tail, *values)
+
+    def holds(self, account_id: str, name: Name, now: int) -> bool:
+        """Whether the account may have certificates for this name now."""
+        try:
+            self.usable(account_id, name, now)
+        except NotFound:
+            return False
+        return True
+
+    def begin(self, challenge: Challenge, due_at: int, now: int) -> bool:
+        """A challenge's first try: `pending` → `processing`, if its authorization is still pending."""
+        return self.store.change(_BEGIN, due_at, challenge.id, now) == 1
+
+    def again(self, challenge: Challenge, due_at: int) -> bool:
+        """The next try of a challenge, for whoever is the first to take it; the try before it counts no more."""
+        sql = (
+            "UPDATE acme_challenge SET attempts = attempts + 1, due_at = ? "
+            "WHERE id = ? AND status = 'processing' AND attempts = ?"
+        )
+        return self.store.change(sql, due_at, challenge.id, challenge.attempts) == 1
+
+    def note(self, challenge: Challenge, error: str, trail: str, due_at: int) -> bool:
+        """A failed try that is not the last: its error is shown, the next try is due then."""
+        sql = (
+            "UPDATE acme_challenge SET error = ?, trail = ?, due_at = ?, failures = failures + 1 "
+            "WHERE id = ? AND status = 'processing' AND attempts = ?"
+        )
+        return self.store.change(sql, error, trail, due_at, challenge.id, challenge.attempts) == 1
+
+    def pass_challenge(self, challenge: Challenge, trail: str, now: int) -> bool:
+        """The try met the challenge."""
+        sql = (
+            "UPDATE acme_challenge SET status = 'valid', validated_at = ?, trail = ?, error = '' "
+            "WHERE id = ? AND status = 'processing' AND attempts = ?"
+        )
+        return self.store.change(sql, now, trail, challenge.id, challenge.attempts) == 1
+
+    def fail_challenge(self, challenge: Challenge, error: str, trail: str) -> bool:
+        """The last try failed."""
+        sql = (
+            "UPDATE acme_challenge SET status = 'invalid', error = ?, trail = ? "
+            "WHERE id = ? AND status = 'processing' AND attempts = ?"
+        )
+        return self.store.change(sql, error, trail, challenge.id, challenge.attempts) == 1
+
+    def make_valid(self, authorization_id: str, expires: int) -> bool:
+        """`pending` → `valid` until then."""
+        sql = "UPDATE acme_authorization SET status = 'valid', expires = ? WHERE id = ? AND status = 'pending'"
+        return self.store.change(sql, expires, authorization_id) == 1
+
+    def make_invalid(self, authorization_id: str) -> bool:
+        """`pending` → `invalid`."""
+        sql = "UPDATE acme_authorization SET status = 'invalid' WHERE id = ? AND status = 'pending'"
+        return self.store.change(sql, authorization_id) == 1
+
+    def deactivate(self, authorization_id: str) -> bool:
+        """`pending` or `valid` → `deactivated`: it is never used again."""
+        sql = "UPDATE acme_authorization SET status = 'deactivated' WHERE id = ? AND status IN ('pending', 'valid')"
+        return self.store.change(sql, authorization_id) == 1
+
+    def deactivate_pending(self, account_id: str) -> int:
+        """Ends every authorization that an account has not proved yet."""
+        sql = "UPDATE acme_authorization SET status = 'deactivated' WHERE account = ? AND status = 'pending'"
+        return self.store.change(sql, account_id)
+
+    def expire(self, now: int) -> int:
+        """`valid` → `expired` and `pending` → `invalid`, where the time is over."""
+        over = "UPDATE acme_authorization SET status = ? WHERE status = ? AND expires <= ?"
+        return self.store.change(over, "expired", "valid", now) + self.store.change(over, "invalid", "pending", now)
+
+    def due(self, now: int, limit: int) -> tuple[Challenge, ...]:
+        """Challenges whose try is overdue: its worker died, or could not begin."""
+        tail = "WHERE status = 'processing' AND due_at <= ? ORDER BY due_at LIMIT ?"
+        return self.store.select(CHALLENGE, tail, now, limit)
+
+
+_HOLD = (
+    "SELECT id FROM acme_order WHERE id IN (SELECT order_id FROM acme_need WHERE authorization_id = ?) "
+    "ORDER BY id {for_update}"
+)
+_READY = (
+    "UPDATE acme_order SET status = 'ready', expires = CASE WHEN expires > ? THEN ? ELSE expires END "
+    "WHERE status = 'pending' AND id IN (SELECT order_id FROM acme_need WHERE authorization_id = ?) "
+    "AND NOT EXISTS (SELECT 1 FROM acme_need n JOIN acme_authorization a ON a.id = n.authorization_id "
+    "WHERE n.order_id = acme_order.id AND a.status <> 'valid')"
+)
+_CLAIM = (
+    "UPDATE acme_order SET status = 'processing', intent = ?, public_key = ?, due_at = ? WHERE id = ? "
+    "AND (status = 'ready' OR (status = 'processing' AND intent = '' AND certificate = '')) AND expires > ? "
+    "AND EXISTS (SELECT 1 FROM acme_account c WHERE c.id = acme_order.account AND c.status = 'valid') "
+    "AND NOT EXISTS (SELECT 1 FROM acme_need n JOIN acme_authorization a ON a.id = n.authorization_id "
+    "WHERE n.order_id = acme_order.id AND (a.status <> 'valid' OR a.expires <= ?))"
+)
+_NEEDING = (
+    "WHERE status IN ('pending', 'ready') AND id IN (SELECT order_id FROM acme_need WHERE authorization_id = ?) "
+    "ORDER BY id {for_update}"
+)
+_BEGIN = (
+    "UPDATE acme_challenge SET status = 'processing', attempts = 1, due_at = ? WHERE id = ? AND status = 'pending' "
+    "AND EXISTS (SELECT 1 FROM acme_authorization a "
+    "WHERE a.id = acme_challenge.authorization_id AND a.status = 'pending' AND a.expires > ?)"
+)

@@ -1,0 +1,175 @@
+"""Trying challenges off the requests' threads; whatever dies meanwhile, each comes to an end (RFC 8555 §8.2).
+
+The row is the truth: `processing`, with the number of the try and the time `due_at` by which its result has to
+be there. A result is written by a conditional UPDATE on that number, so a late one, or one of two, changes
+nothing. A worker that is killed leaves a row that is overdue, and the sweep sends it again.
+
+A try that fails is repeated, `acme.validation.attempts` in all; a fetcher that cannot be reached is this side's
+fault and counts as no try.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+
+from acme_server import order_log, problems
+from acme_server.desk import Desk
+from acme_server.records import AccountStatus, Authorization, AuthorizationStatus, Challenge, ChallengeStatus
+from acme_server.validation import http01
+from acme_server.validation.http01 import Verdict
+from acme_server.validation.wire import FetcherUnavailable, ask
+from ca.records import Event
+from ca.store.shapes import json_text
+
+Again = Callable[[Challenge, float], object]
+"""Has a challenge tried again after some seconds, if it can; whoever cannot leaves it to the sweep."""
+
+GRACE = 10
+"""Seconds beyond its deadline after which a try counts as lost."""
+
+FINISH = 600
+"""Seconds that a new valid authorization lasts at least: time to finalize."""
+
+_LIMIT = 32
+_THREADS = 16
+_QUICK = 4
+
+
+def start(desk: Desk, challenge: Challenge) -> Challenge:
+    """Begins a pending challenge and answers it as it is then; one that has begun is left alone."""
+    now = desk.now()
+    due_at = _due(desk, now)
+    if not desk.proofs.begin(challenge, due_at, now):
+        return desk.proofs.challenge(challenge.id)
+    begun = replace(challenge, status=ChallengeStatus.PROCESSING, attempts=1, due_at=due_at)
+    desk.crew.offer(lambda: attempt(desk, begun, later(desk)))  # no place: it becomes overdue
+    return begun
+
+
+def sweep(desk: Desk) -> int:
+    """Tries challenges whose result is overdue, and waits for their end; answers how many."""
+    overdue = [taken for one in desk.proofs.due(desk.now(), _LIMIT) if (taken := _take(desk, one))]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return len(list(pool.map(lambda one: attempt(desk, one, _leave), overdue)))
+
+
+def later(desk: Desk) -> Again:
+    """Repeats in this process."""
+
+    def again(challenge: Challenge, seconds: float) -> None:
+        def retry() -> None:
+            if taken := _take(desk, challenge):
+                attempt(desk, taken, again)
+
+        desk.crew.offer(retry, seconds)
+
+    return again
+
+
+def _leave(_challenge: Challenge, _seconds: float) -> None:
+    """Leaves the next try to the next sweep."""
+
+
+def _take(desk: Desk, challenge: Challenge) -> Challenge | None:
+    """The challenge with its next try in our hands, None if somebody else has it or it has ended."""
+    due_at = _due(desk, desk.now())
+    if not desk.proofs.again(challenge, due_at):
+        return None
+    return replace(challenge, attempts=challenge.attempts + 1, due_at=due_at)
+
+
+def _due(desk: Desk, now: int) -> int:
+    return now + desk.config.acme.validation.timeout + GRACE
+
+
+# --- one try ------------------------------------------------------------------------------------
+
+
+def attempt(desk: Desk, challenge: Challenge, again: Again) -> None:
+    """One try, from the question to the row. Raises `StoreUnavailable`: then the challenge becomes overdue."""
+    authorization = desk.proofs.get(challenge.authorization_id).at(desk.now())
+    try:
+        verdict = _verdict(desk, challenge, authorization)
+    except FetcherUnavailable as away:
+        structlog.get_logger().warning("challenge.waits", challenge=challenge.id, reason=str(away))
+        if challenge.attempts <= _QUICK:
+            again(challenge, 2.0**challenge.attempts)
+        return
+    _settle(desk, challenge, authorization, verdict, again)
+
+
+def _verdict(desk: Desk, challenge: Challenge, authorization: Authorization) -> Verdict:
+    account = desk.accounts.get(challenge.account)
+    if authorization.status is not AuthorizationStatus.PENDING or account.status is not AccountStatus.VALID:
+        return Verdict("unauthorized", "The authorization ended before its challenge was met.")
+    if challenge.type != http01.TYPE:
+        return Verdict("malformed", f"Challenges of the type {challenge.type} are not offered.")
+    validation = desk.config.acme.validation
+    expected = http01.key_authorization(challenge.token, account.thumbprint)
+    question = http01.question(authorization.name, challenge.token, expected, float(validation.timeout))
+    return http01.judge(ask(desk.config.path(validation.socket), question), expected)
+
+
+def _settle(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict, again: Again) -> None:
+    if not verdict.error:
+        _pass(desk, challenge, authorization, verdict)
+    elif verdict.again and challenge.failures + 1 < desk.config.acme.validation.attempts:
+        _note(desk, challenge, authorization, verdict, again)
+    else:
+        _fail(desk, challenge, authorization, verdict)
+
+
+def _pass(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict) -> None:
+    """Challenge, authorization and the orders that waited for nothing else: in one transaction."""
+    now = desk.now()
+    expires = now + max(desk.config.acme.authorization_life, FINISH)
+    with desk.store.transaction():
+        desk.orders.hold(authorization.id)
+        if not desk.proofs.pass_challenge(challenge, json_text(verdict.trail), now):
+            return
+        if desk.proofs.make_valid(authorization.id, expires):
+            desk.orders.make_ready(authorization.id, expires)
+            desk.journal(_event("authorization.valid", challenge, authorization, verdict))
+
+
+def _note(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict, again: Again) -> None:
+    """The client sees the error and that it is being tried again."""
+    pause = 2.0**challenge.failures
+    due_at = desk.now() + int(pause) + GRACE
+    if desk.proofs.note(challenge, _error(authorization, verdict), json_text(verdict.trail), due_at):
+        again(replace(challenge, failures=challenge.failures + 1, due_at=due_at), pause)
+
+
+def _fail(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict) -> None:
+    """One failed challenge ends its authorization, and that each order that needs it."""
+    with desk.store.transaction():
+        waiting = desk.orders.needing(authorization.id)
+        if not desk.proofs.fail_challenge(challenge, _error(authorization, verdict), json_text(verdict.trail)):
+            return
+        if desk.proofs.make_invalid(authorization.id):
+            error = problems.about(authorization.name, verdict.error, verdict.detail)
+            for order in waiting:
+                order_log.fail(desk, order, error, order_log.actor(order.account))
+        desk.journal(_event("challenge.failed", challenge, authorization, verdict))
+
+
+def _error(authorization: Authorization, verdict: Verdict) -> str:
+    return problems.text(problems.about(authorization.name, verdict.error, verdict.detail))
+
+
+def _event(action: str, challenge: Challenge, authorization: Authorization, verdict: Verdict) -> Event:
+    return Event(
+        action,
+        order_log.actor(challenge.account),
+        f"authorization:{authorization.id}",
+        result="failed" if verdict.error else "ok",
+        reason=verdict.error,
+        detail={"challenge": challenge.id, "type": challenge.type, "tries": challenge.failures + 1},
+        personal={
+            "name": str(authorization.name),
+            "trail": "\n".join(verdict.trail),
+            **({"error": verdict.detail} if verdict.error else {}),
+        },
+    )
