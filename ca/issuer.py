@@ -8,15 +8,16 @@ The certificate is built from profile and request alone: a CSR has given the pub
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from ca.clock import at
-from ca.errors import IssuanceMismatch
+from ca.errors import IssuanceMismatch, SealBroken
 from ca.keycheck import check_key, key_bits
 from ca.keys.algorithms import PrivateKey, PublicKey, algorithm_of, signature_hash
 from ca.keys.sealed import recording, seal
@@ -32,7 +33,7 @@ Extensions = tuple[x509.Extension[x509.ExtensionType], ...]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A certificate that is built and linted, and not signed yet. `tbs` is what will be signed, to the octet."""
+    """A certificate that is built and linted, and not signed yet. `tbs` is what will be signed, to the octet, once."""
 
     tbs: bytes
     serial: int
@@ -41,6 +42,7 @@ class Prepared:
     public_key: bytes
     names: tuple[Name, ...]
     builder: x509.CertificateBuilder
+    unsigned: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
 
 class IssuingCA:
@@ -80,9 +82,12 @@ class IssuingCA:
     def sign(self, prepared: Prepared) -> bytes:
         """DER of the certificate, signed once and compared with what was prepared.
 
-        Raises the HSM family, `SealBroken` when called twice for one preparation by a changed builder, and
-        `IssuanceMismatch` when what came back is not it: then a signature exists, and the serial is lost.
+        Raises the HSM family, `SealBroken` for a preparation that was signed or tried before (from whichever
+        thread), and `IssuanceMismatch` when what came back is not it: then a signature exists, and the serial
+        is lost.
         """
+        if not prepared.unsigned.acquire(blocking=False):
+            raise SealBroken("A prepared certificate is signed once.", next_step="Prepare anew, with a new serial.")
         key = seal(self._signing_key(SignKind.CERTIFICATE), prepared.tbs)
         certificate = prepared.builder.sign(key, signature_hash(self._public_key))  # type: ignore[arg-type]
         self._compare(certificate, prepared)

@@ -25,7 +25,7 @@ from ca.crl import Window, root_crls, windows
 from ca.errors import Conflict, KeyMismatch, NotFound
 from ca.keys.client import private_key
 from ca.profiles import certificate_period
-from ca.records import Actor, Issuer, Key, KeyPurpose, SignKind
+from ca.records import Actor, Issuer, Key, KeyPurpose, SignKind, serial_hex
 
 JOURNAL_KEY = "journal-g1"
 _CRL_BACKDATE = 300
@@ -207,7 +207,7 @@ def _note_certificate(scribe: Scribe, action: str, der: bytes, **more: object) -
     scribe.note(
         action,
         subject=certificate.subject.rfc4514_string(),
-        serial=f"{certificate.serial_number:x}",
+        serial=serial_hex(certificate.serial_number),
         not_before=rfc3339(period.not_before),
         not_after=rfc3339(period.not_after),
         sha256=sha256(der),

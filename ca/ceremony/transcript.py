@@ -59,7 +59,7 @@ class Transcript:
             lines += [f"{number:2}. {rfc3339(step.at)}  {step.action}", *_fact_lines(step.facts), ""]
         lines += ["Tools:", *(f"      {name} {found}" for name, found in sorted(self.tools.items())), ""]
         lines += [f"Vendor's attestation: {self.attestation or 'none was given'}", "", "Witnesses:"]
-        lines += [f"      {name:40} signature: ____________________" for name in self.witnesses or ("(none)",)]
+        lines += [f"      {name:40} signature: ____________________" for name in self.witnesses] or ["      none"]
         return "\n".join([*lines, "", f"SHA-256 of the canonical JSON: {self.sha256}", ""])
 
 

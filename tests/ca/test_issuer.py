@@ -13,7 +13,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.clock import at
-from ca.errors import HSMUnavailable, IssuanceMismatch, LintFailed, PolicyDenied, PossiblySigned
+from ca.errors import HSMUnavailable, IssuanceMismatch, LintFailed, PolicyDenied, PossiblySigned, SealBroken
 from ca.issuer import IssuingCA
 from ca.keys.handles import private_key_over
 from ca.profiles import NO_REV_AVAIL
@@ -220,6 +220,23 @@ def prepared(hierarchy: Any, **more: object) -> Any:
 def test_inc06_what_is_signed_is_what_was_linted(hierarchy: Any) -> None:
     draft = prepared(hierarchy)
     assert load(hierarchy.ca.sign(draft)).tbs_certificate_bytes == draft.tbs
+
+
+def test_a_preparation_is_signed_once_even_after_a_failure(hierarchy: Any) -> None:
+    draft = prepared(hierarchy)
+    hierarchy.ca.sign(draft)
+    with pytest.raises(SealBroken):
+        hierarchy.ca.sign(draft)
+
+    def fail(tbs: bytes) -> bytes:
+        raise PossiblySigned("who knows")
+
+    second = prepared(hierarchy)
+    broken = private_key_over(hierarchy.issuing_key.public_key(), fail)
+    with pytest.raises(PossiblySigned):
+        IssuingCA(hierarchy.issuing, lambda _: broken, "http://pki.test:8080").sign(second)
+    with pytest.raises(SealBroken):
+        hierarchy.ca.sign(second)
 
 
 def test_a_signature_by_another_key_is_withheld(hierarchy: Any, private_key: Any) -> None:

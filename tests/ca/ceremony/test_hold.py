@@ -16,10 +16,10 @@ from ca import journal
 from ca.ceremony import records
 from ca.ceremony.hold import Minutes, hold
 from ca.ceremony.plans import IssuingPlan, RootPlan, demo_issuing, demo_root
-from ca.ceremony.transcript import Transcript, read
+from ca.ceremony.transcript import Scribe, Transcript, read
 from ca.clock import system_clock
 from ca.config import Config
-from ca.errors import ConfigError, Conflict, HSMUnavailable, KeyMismatch, StoreUnavailable
+from ca.errors import BadRequest, ConfigError, Conflict, HSMUnavailable, KeyMismatch, StoreUnavailable
 from ca.issuer import IssuingCA
 from ca.keys.client import private_key
 from ca.names import parse_any
@@ -142,6 +142,17 @@ def test_kc01_the_transcript_tells_of_keys_signatures_and_tools(world: Any, memo
     assert entry["detail"]["sha256"] == transcript.sha256
     assert len(entry["detail"]["transcript"]["steps"]) == len(transcript.steps)
     assert b"Bob" not in bytes(row[0]), "names of people stand erasably beside the journal"
+
+
+def test_a_changed_transcript_is_noticed() -> None:
+    scribe = Scribe(lambda: 1_800_000_000)
+    scribe.note("root key opened", key="root-g1", attributes={"LOCAL": True})
+    document = scribe.finish("Ceremony", (), "").json()
+    assert read(document).steps[0].facts["key"] == "root-g1"
+    assert "none\n" in read(document).text()
+    for changed in (document.replace(b"root-g1", b"root-g2"), document[:-9], b"", b"{}"):
+        with pytest.raises(BadRequest):
+            read(changed)
 
 
 def _sha256() -> Any:
