@@ -18,7 +18,10 @@ from ca.records import SYSTEM, Event, Issuer, Publication, Responder, SignKind, 
 from ca.store import OcspMark
 
 BACKDATE = 60
-"""Seconds that thisUpdate lies before the clock, for clients whose clock is behind (X-16: at most 300)."""
+"""Seconds that thisUpdate lies before the clock, for clients whose clock is behind (X-16: at most 300).
+
+An answer that tells of a revocation is never dated before it.
+"""
 
 BATCH = 64
 _SIGNERS = 4
@@ -127,6 +130,7 @@ def _sign_all(
     def sign(item: tuple[OcspMark, int, int]) -> list[Publication]:
         mark, this_update, next_update = item
         status = _status(desk, mark)
+        this_update = max(this_update, status.revoked_at)
         return [
             Publication(
                 answer_path(cert_id(certificate, mark.serial, algorithm)),

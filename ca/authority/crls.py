@@ -12,7 +12,7 @@ from ca.records import SYSTEM, Event, Publication, SignKind
 from ca.store import ShardState
 
 BACKDATE = 60
-"""Seconds that thisUpdate lies before the clock (X-16: at most 300)."""
+"""Seconds that thisUpdate lies before the clock (X-16: at most 300), but never before a revocation that it tells."""
 
 
 def publish_crls(desk: Desk, fence: int = 0) -> Report:
@@ -43,7 +43,7 @@ def publish_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> Non
     with desk.store.transaction():
         state = desk.store.number_crl(issuer_id, shard, now)
         revoked = desk.store.revoked(issuer_id, shard, not_after_from=state.this_update)
-    this_update = max(now - BACKDATE, state.this_update)
+    this_update = max(now - BACKDATE, state.this_update, *(fact.revoked_at for fact in revoked))
     next_update = min(this_update + desk.config.ca.crl_life, crl.not_after(issuer))
     url = crl.shard_url(desk.config.server.status_url, issuer_id, shard)
     key = desk.signing_key(issuer.key_id, SignKind.CRL)

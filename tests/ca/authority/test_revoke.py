@@ -36,6 +36,9 @@ def test_ocsp_and_crl_agree_when_it_returns(authority: Authority) -> None:
     assert answer.certificate_status is ocsp.OCSPCertStatus.REVOKED
     assert entry is not None
     assert entry.revocation_date_utc == answer.revocation_time_utc
+    assert answer.revocation_time_utc is not None
+    assert answer.this_update_utc >= answer.revocation_time_utc
+    assert _crl(authority, certificate).last_update_utc >= entry.revocation_date_utc
     assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason is answer.revocation_reason
     assert authority.certificate(certificate.serial).status(authority.clock()) == "revoked"
 
