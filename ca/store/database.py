@@ -3,6 +3,8 @@
 Both are pooled: a thread borrows a connection for as long as it reads or has a transaction open.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from playhouse.postgres_ext import PooledPsycopg3Database
 
 from ca.errors import ConfigError
 from ca.store.columns import OCTET_TEXT
+from ca.store.turn import Turn
 
 CONNECTIONS = 32
 """The most connections of one process; a thread waits for one as long as for a lock."""
@@ -56,12 +59,16 @@ def sqlite_path(url: str) -> Path | None:
     )
 
 
-def connect(url: str, timeout: int) -> tuple[peewee.Database, Dialect]:
+Queue = Callable[[], AbstractContextManager[None]]
+"""What a writer enters before it begins a transaction."""
+
+
+def connect(url: str, timeout: int) -> tuple[peewee.Database, Dialect, Queue]:
     """The database of a URL, not yet connected. `timeout` is how long a writer waits for a lock, in seconds."""
     path = sqlite_path(url)
     if path is None:
-        return _postgresql(url, timeout), POSTGRESQL
-    return _sqlite(path, timeout), SQLITE
+        return _postgresql(url, timeout), POSTGRESQL, nullcontext
+    return _sqlite(path, timeout), SQLITE, Turn(path, timeout).taken
 
 
 def disconnect(database: peewee.Database) -> None:

@@ -96,6 +96,10 @@ class Events(Office):
         """The entries about one thing, the oldest first."""
         return self.select(EVENT, "WHERE target = ? ORDER BY id LIMIT ?", target, limit)
 
+    def newest(self, target: str) -> tuple[EventRow, ...]:
+        """The last entry about one thing; nothing before the first."""
+        return self.select(EVENT, "WHERE target = ? ORDER BY id DESC LIMIT 1", target)
+
     def recent(self, limit: int) -> tuple[EventRow, ...]:
         """The newest entries, the newest first."""
         return self.select(EVENT, "ORDER BY id DESC LIMIT ?", limit)

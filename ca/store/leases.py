@@ -14,14 +14,16 @@ class Leases(Office):
 
         Raises `LeaseLost` while another holds it.
         """
-        rows = self.rows(_ACQUIRE, name, holder, life, life)
+        with self.transaction():
+            rows = self.rows(_ACQUIRE, name, holder, life, life)
         if not rows:
             raise LeaseLost(f"Another holds the lease {name!r}.", next_step="Nothing to do: this one waits.")
         return LEASE.decode(rows[0])
 
     def renew(self, lease: Lease) -> Lease:
         """The same lease and fence, for its life from now. Raises `LeaseLost` if another took it meanwhile."""
-        rows = self.rows(_RENEW, lease.name, lease.fence)
+        with self.transaction():
+            rows = self.rows(_RENEW, lease.name, lease.fence)
         return LEASE.decode(rows[0]) if rows else self._lost(lease)
 
     def release(self, lease: Lease) -> None:

@@ -36,7 +36,8 @@ class Marks(Office):
 
         In a transaction the shard stays locked, so what is read there belongs to this number. Raises `NotFound`.
         """
-        rows = self.rows(_NUMBER, now * 1000, now * 1000, issuer, shard)
+        with self.transaction():
+            rows = self.rows(_NUMBER, now * 1000, now * 1000, issuer, shard)
         if not rows:
             raise NotFound(f"{issuer} has no CRL shard {shard:04x}.")
         return SHARD.decode(rows[0])

@@ -26,7 +26,7 @@ def migrate(url: str, timeout: int = 60) -> list[str]:
     path = sqlite_path(url)
     if path is not None:
         _make(path)
-    database, _ = connect(url, timeout)
+    database, *_ = connect(url, timeout)
     with translated(), database.connection_context(), _locked(database, path):
         applied: list[str] = Runner(database, str(FOLDER)).up()
     disconnect(database)
@@ -38,7 +38,7 @@ def pending(url: str, timeout: int = 10) -> list[str]:
     path = sqlite_path(url)
     if path is not None and not path.exists():
         return [file.stem for file in _migrations()]
-    database, _ = connect(url, timeout)
+    database, *_ = connect(url, timeout)
     with translated(), database.connection_context():
         return waiting(database)
 

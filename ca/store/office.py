@@ -5,6 +5,7 @@ statement itself, and the text is what a reader of a slow-query log sees. Statem
 travel as parameters.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,19 +13,28 @@ from typing import Any, TypeVar
 import peewee
 
 from ca.errors import NotFound
-from ca.store.database import Dialect
+from ca.store.database import Dialect, Queue
 from ca.store.edge import translated
 from ca.store.shapes import Shape
 
 R = TypeVar("R")
 
 
+class _Deeds(threading.local):
+    """What the open transaction of a thread leaves to be done after its commit."""
+
+    def __init__(self) -> None:
+        self.todo: list[Callable[[], None]] = []
+
+
 class Office:
     """A database with its pool. Safe to share between threads; one thread has one connection at a time."""
 
-    def __init__(self, database: peewee.Database, dialect: Dialect) -> None:
+    def __init__(self, database: peewee.Database, dialect: Dialect, queue: Queue) -> None:
         self.database = database
         self._dialect = dialect
+        self._queue = queue
+        self._deeds = _Deeds()
 
     # --- connections and transactions ---------------------------------------------------------
 
@@ -38,8 +48,12 @@ class Office:
         if self.database.in_transaction():
             yield
             return
-        with self.reading(), translated(), self.database.atomic():
+        todo: list[Callable[[], None]] = []
+        self._deeds.todo = todo
+        with self.reading(), translated(), self._queue(), self.database.atomic():
             yield
+        for deed in todo:
+            deed()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -61,9 +75,12 @@ class Office:
     def after_commit(self, deed: Callable[[], None]) -> None:
         """Does it when the open transaction has been committed (never if it is rolled back), else at once.
 
-        The deed may not raise: what it is about is durable already.
+        The deed holds up no other writer, and may not raise: what it is about is durable already.
         """
-        self.database.after_commit(deed)
+        if self.in_transaction():
+            self._deeds.todo.append(deed)
+        else:
+            deed()
 
     def now(self) -> int:
         """The database's own time, in epoch seconds: for leases, which must not depend on a node's clock."""
@@ -72,13 +89,13 @@ class Office:
     # --- statements ---------------------------------------------------------------------------
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Every row that a statement answers (a SELECT, or a change with RETURNING)."""
+        """Every row that a statement answers: a SELECT, or inside a transaction a change with RETURNING."""
         with self.reading():
             return list(self._execute(sql, values).fetchall())
 
     def change(self, sql: str, *values: Any) -> int:
-        """The number of rows that an INSERT, UPDATE or DELETE changed."""
-        with self.reading():
+        """The number of rows that an INSERT, UPDATE or DELETE changed, in the open transaction or its own."""
+        with self.transaction():
             return int(self._execute(sql, values).rowcount)
 
     def _execute(self, sql: str, values: tuple[Any, ...]) -> Any:
@@ -104,11 +121,11 @@ class Office:
     # --- queries of other rooms ---------------------------------------------------------------
 
     def query(self, query: Any) -> list[Any]:
-        """The rows of a peewee SELECT (or a change with RETURNING) over another room's tables."""
+        """The rows of a peewee SELECT (inside a transaction also of a change with RETURNING) over other tables."""
         with self.reading():
             return list(query.execute(self.database))
 
     def run(self, query: Any) -> int:
         """Executes a peewee INSERT, UPDATE or DELETE; answers what peewee answers, the changed rows for the latter."""
-        with self.reading():
+        with self.transaction():
             return int(query.execute(self.database) or 0)

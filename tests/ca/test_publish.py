@@ -131,10 +131,11 @@ def _race(root: str, versions: list[int]) -> None:
         folder.apply(replace(CRL, version=version, body=b"%06d" % version * 2000))
 
 
+@pytest.mark.slow
 def test_inc02_processes_that_race_never_set_a_file_back(folder: Folder) -> None:
     """A reader beside three writing processes sees whole files with versions that only rise."""
     context = multiprocessing.get_context("spawn")
-    lanes = [list(range(start, 240, 3)) for start in (1, 2, 3)]
+    lanes = [list(range(start, 91, 3)) for start in (1, 2, 3)]
     lanes[2].reverse()
     children = [context.Process(target=_race, args=(str(folder.root), lane)) for lane in lanes]
     for child in children:
@@ -150,7 +151,7 @@ def test_inc02_processes_that_race_never_set_a_file_back(folder: Folder) -> None
     assert seen == sorted(seen)
     final = folder.get(CRL.path)
     assert final is not None
-    assert final.version == 239
+    assert final.version == 90
 
 
 def test_the_folder_knows_no_database() -> None:

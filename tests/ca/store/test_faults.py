@@ -190,6 +190,7 @@ def test_deeds_after_commit_happen_once_and_only_after_it(store: Store) -> None:
     with store.transaction():
         store.set_setting("a", "2")
     store.after_commit(lambda: done.append("at once"))
+    assert not store.in_transaction()
     assert done == ["1", "at once"]
 
 
