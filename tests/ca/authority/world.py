@@ -1,12 +1,16 @@
 """A whole small CA in a folder: real SoftHSM token, real signer process, real ceremony, SQLite."""
 
+import os
 import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -17,7 +21,7 @@ from ca.errors import HSMUnavailable
 from ca.keys.client import SignerClient
 from ca.names import parse_any
 from ca.records import Actor, IssueRequest
-from cli.place import Place
+from cli.place import Place, Ports, default_module
 
 REPOSITORY = Path(__file__).parents[3]
 OPERATOR = Actor("operator", "alice")
@@ -65,6 +69,27 @@ class World:
         """A certwright command over this CA."""
         command = [sys.executable, "-m", "cli.main", *words, "--config", str(self.place.configuration)]
         return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+
+
+@contextmanager
+def small_ca(folder: Path) -> Iterator[World]:
+    """A new CA in that folder, its signer running; skips the test where there is no SoftHSM."""
+    if not any(map(os.environ.get, ("CERTWRIGHT_PKCS11_MODULE", "CERTWRIGHT_HSM__MODULE"))):
+        softhsm = Path("/usr/lib/softhsm/libsofthsm2.so")
+        if not softhsm.exists():
+            pytest.skip("SoftHSM is not installed")
+        os.environ["CERTWRIGHT_PKCS11_MODULE"] = str(softhsm)
+    place = Place(folder)
+    made = World(place)
+    place.claim()
+    place.prepare(Ports(), default_module())
+    init = made.run("ca", "init", "--root-dir", str(place.root_token), "--yes")
+    assert init.returncode == 0, init.stderr
+    made.start_signer()
+    try:
+        yield made
+    finally:
+        made.kill_signer()
 
 
 def _signs(client: SignerClient) -> bool:

@@ -1,0 +1,51 @@
+"""The application factory: which doors a web process opens, and what is around all of them."""
+
+from flask import Flask
+
+import acme_server
+from ca.authority import Authority
+from ca.errors import ConfigError
+from web import health, metrics, problems, requests
+from web.counted import counted
+
+FACES = frozenset({"acme", "api", "ui"})
+"""Doors that a process may open. `ui` has no pages yet."""
+
+MAX_BODY = 256 * 1024
+"""Octets of a request's body: the largest CSR in base64 and JSON, with room."""
+
+
+def create_app(authority: Authority, faces: frozenset[str]) -> Flask:
+    """The Flask application over an authority, with the doors in `faces`; health and metrics are always there.
+
+    Raises `ConfigError` for an unknown face.
+    """
+    if faces - FACES:
+        raise ConfigError(
+            f"There is no face {', '.join(sorted(faces - FACES))}.",
+            next_step=f"Use some of {', '.join(sorted(FACES))}.",
+        )
+    authority = counted(authority)
+    app = _flask(faces)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.url_map.strict_slashes = False
+    metrics.observe(app)
+    requests.install(app, authority.config)
+    problems.install(app)
+    app.register_blueprint(health.blueprint(authority))
+    if "acme" in faces:
+        app.register_blueprint(acme_server.blueprint(authority), url_prefix="/acme")
+    if "api" in faces:
+        from web.api import mount
+
+        mount(app, authority)
+    return app
+
+
+def _flask(faces: frozenset[str]) -> Flask:
+    """APIFlask costs a quarter of a second to import: only where the API is a door."""
+    if "api" not in faces:
+        return Flask("web", static_folder=None)
+    from web.api import make_app
+
+    return make_app()

@@ -1,0 +1,139 @@
+"""What holds for every request, whichever door: its id, its bounds, the asker's address, headers and the log line.
+
+This is the one place that logs requests.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import structlog
+from flask import Flask, Response, abort, g, request
+
+from ca.config import Config
+from ca.errors import ConfigError
+from web.gate import REFUSED, Application, Environ
+
+ID_HEADER = "X-Request-Id"
+_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+QUIET = frozenset({"/health", "/ready", "/metrics"})
+"""Asked every few seconds by machines: logged only when they fail."""
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""For every answer that does not set its own."""
+
+Network = IPv4Network | IPv6Network
+
+
+def install(app: Flask, config: Config) -> None:
+    """Puts it all around the app's views."""
+    app.wsgi_app = Proxied(app.wsgi_app, networks(config.server.trusted_proxies))  # type: ignore[method-assign]
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    given = request.headers.get(ID_HEADER, "")
+    g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(16)
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if REFUSED in request.environ:
+        abort(request.environ[REFUSED])
+
+
+def _end(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers[ID_HEADER] = g.request_id
+    if request.path not in QUIET or response.status_code >= 500:
+        _log(response)
+    return response
+
+
+def _log(response: Response) -> None:
+    structlog.get_logger().info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
+        client=request.remote_addr,
+        actor=str(g.get("actor", "")),
+    )
+
+
+# --- the asker's address ------------------------------------------------------------------------
+
+
+def networks(texts: list[str]) -> tuple[Network, ...]:
+    """The networks of `server.trusted_proxies`. Raises `ConfigError`."""
+    try:
+        return tuple(ip_network(text) for text in texts)
+    except ValueError as error:
+        raise ConfigError(
+            f"server.trusted_proxies: {error}.", next_step="Write networks such as 10.0.0.0/8 or 192.0.2.7/32."
+        ) from None
+
+
+class Proxied:
+    """WSGI middleware: puts the asker's own address into REMOTE_ADDR when trusted proxies forwarded the request.
+
+    X-Forwarded-For is read from the right, over trusted hops only; from anyone else it is not believed.
+    `DIRECT` in the environ says whether the request came straight from its asker.
+    """
+
+    def __init__(self, application: Application, trusted: tuple[Network, ...]) -> None:
+        self._application = application
+        self._trusted = trusted
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Rewrites the environ and goes on."""
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        environ[DIRECT] = not forwarded and "HTTP_FORWARDED" not in environ
+        if forwarded:
+            environ["REMOTE_ADDR"] = client_address(environ.get("REMOTE_ADDR", ""), forwarded, self._trusted)
+        return self._application(environ, start_response)
+
+
+DIRECT = "certwright.direct"
+
+
+def client_address(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> str:
+    """The nearest address that is not a trusted proxy; the last readable one when a hop cannot be read."""
+    address = peer
+    hops = [hop.strip() for hop in forwarded.split(",")]
+    while hops and _within(address, trusted):
+        hop = hops.pop()
+        if not _readable(hop):
+            return address
+        address = hop
+    return address
+
+
+def _within(address: str, trusted: tuple[Network, ...]) -> bool:
+    return _readable(address) and any(ip_address(address) in network for network in trusted)
+
+
+def _readable(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def from_loopback() -> bool:
+    """Whether the request came straight from this machine: a proxy's forwarded request never counts."""
+    address = request.remote_addr or ""
+    return bool(request.environ.get(DIRECT)) and _readable(address) and ip_address(address).is_loopback
