@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ca.clock import Clock, rfc3339, system_clock
 from ca.config import Config
 from ca.errors import CAError, ConfigError, HSMUnavailable, NotFound
 from ca.folder import Folder
+from ca.keys.client import SignerClient, SignerHealth
 from ca.records import Issuer, Publication
 from cli.probe import http_door, https_door
 
@@ -36,7 +37,7 @@ class Warn(CAError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor: level is ok, warn or fail."""
+    """One line of the doctor: level is ok, warn, fail, or skip for what another line has said."""
 
     name: str
     level: str
@@ -61,6 +62,11 @@ class Patient:
         """The desk. Raises StoreUnavailable."""
         return open_authority(self.config, self.clock)
 
+    @cached_property
+    def signer(self) -> SignerHealth:
+        """What the signer says of itself. Raises HSMUnavailable."""
+        return SignerClient(self.config.path(self.config.signer.socket)).health()
+
     def published(self, path: str) -> Publication:
         """What the status plane serves at a path. Raises NotFound."""
         found = Folder(self.config.path(self.config.ca.publication_dir)).get(path)
@@ -72,10 +78,16 @@ class Patient:
 def examine(path: Path) -> tuple[Finding, ...]:
     """Runs every check; never raises. Without a configuration only that is said."""
     patient = Patient(path)
-    first = _run("configuration", _configuration, patient)
-    if first.level == "fail":
-        return (first,)
-    return (first, *(_run(name, check, patient) for name, check in CHECKS.items()))
+    found = [_run("configuration", _configuration, patient)]
+    if found[0].level == "fail":
+        return tuple(found)
+    for name, check in CHECKS.items():
+        finding = _run(name, check, patient)
+        said = next(
+            (one.name for one in found if finding.level == one.level == "fail" and one.detail == finding.detail), ""
+        )
+        found.append(replace(finding, level="skip", detail=f"see {said}", next_step="") if said else finding)
+    return tuple(found)
 
 
 def _run(name: str, check: Callable[[Patient], str], patient: Patient) -> Finding:
@@ -158,7 +170,7 @@ def _clock(patient: Patient) -> str:
 
 
 def _signer(patient: Patient) -> str:
-    state = patient.authority.signer.health()
+    state = patient.signer
     if not state.ok:
         raise HSMUnavailable(state.detail, next_step="See docs/operations.md, 'The signer cannot sign'.")
     return f"{state.keys} keys"
@@ -166,7 +178,7 @@ def _signer(patient: Patient) -> str:
 
 def _token(patient: Patient) -> str:
     """A software token is always called one; in production it must have been accepted in so many words."""
-    state = patient.authority.signer.health()
+    state = patient.signer
     if not state.software:
         return state.token
     words = f"SOFTWARE TOKEN, no hardware protects the keys: {state.token}"

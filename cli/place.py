@@ -12,13 +12,13 @@ import re
 import secrets
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from ca.errors import BadRequest, CAError, ConfigError, Conflict
@@ -187,8 +187,8 @@ class Place:
         for pin in (self.pin, self.root_pin):
             if not pin.exists():
                 write_whole(pin, secrets.token_hex(16) + "\n")
-        environment = self._token(module)
-        self._configure(ports, module, environment)
+        self._provision(module)
+        self._configure(ports, module)
 
     def start_over(self) -> None:
         """Throws away what an interrupted start has made: before the ceremony's end nothing here is worth keeping."""
@@ -196,15 +196,13 @@ class Place:
             shutil.rmtree(self.path / name, ignore_errors=True)
         self.root.unlink(missing_ok=True)
 
-    def _token(self, module: str) -> dict[str, str]:
+    def _provision(self, module: str) -> None:
         """In a process of its own: this one loads no PKCS#11 module."""
-        from ca.keys.softhsm import provision_softhsm
+        words = [sys.executable, "-m", "cli.provision", str(self.path / "hsm"), LABEL, module]
+        if subprocess.run(words, input=self.pin.read_text(), text=True).returncode:
+            raise CAError("The demo's token cannot be made.", next_step="Mend what is said above, then start it again.")
 
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-            made = other.submit(provision_softhsm, self.path / "hsm", LABEL, self.pin.read_text().strip(), module)
-            return made.result()
-
-    def _configure(self, ports: Ports, module: str, environment: dict[str, str]) -> None:
+    def _configure(self, ports: Ports, module: str) -> None:
         text = self.configuration.read_text() if self.configuration.exists() else CONFIGURATION
         https, http = ports.https or _port(text, "https_listen"), ports.http or _port(text, "http_listen")
         values = {
@@ -214,9 +212,7 @@ class Place:
             # RFC 5280 4.2.1.6: the host of a URI is a fully qualified name or an address; "localhost" is neither.
             "status_url": json.dumps(f"http://127.0.0.1:{http}"),
             "module": json.dumps(module),
-            "environment": "{ "
-            + ", ".join(f"{name} = {json.dumps(value)}" for name, value in environment.items())
-            + " }",
+            "environment": f"{{ SOFTHSM2_CONF = {json.dumps(str(self.path / 'hsm' / 'softhsm2.conf'))} }}",
         }
         for key, value in values.items():
             text = _set(text, key, value)

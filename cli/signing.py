@@ -16,6 +16,7 @@ from ca.keys.client import SignerClient, SignerHealth
 from cli.processes import SUPERVISOR
 
 START_SECONDS = 20.0
+SETTLE_SECONDS = 3.0
 END_SECONDS = 10.0
 
 
@@ -62,13 +63,20 @@ def _temporary(client: SignerClient, path: Path) -> Iterator[None]:
 
 
 def _first_health(client: SignerClient, process: "subprocess.Popen[bytes]", log: IO[str]) -> SignerHealth:
-    """What it says of itself once it has looked at its token; waits a little for a token that is slow to open."""
+    """What it says of itself as soon as it can sign, or after it had time to open its token and could not."""
+    health = _answer(client, process, log)
+    end = time.monotonic() + SETTLE_SECONDS
+    while not (health.ok or health.pin_refused or time.monotonic() > end):
+        time.sleep(0.05)
+        health = client.health()
+    return health
+
+
+def _answer(client: SignerClient, process: "subprocess.Popen[bytes]", log: IO[str]) -> SignerHealth:
     end = time.monotonic() + START_SECONDS
     while True:
         try:
-            health = client.health()
-            if health.ok or health.pin_refused or time.monotonic() > end:
-                return health
+            return client.health()
         except HSMUnavailable:
             if process.poll() is not None or time.monotonic() > end:
                 raise HSMUnavailable(

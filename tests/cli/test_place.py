@@ -75,7 +75,7 @@ def test_start_over_throws_away_what_an_interrupted_start_made(place):
 def test_a_damaged_file_is_named(place):
     place.configuration.write_text("[server\n")
     with pytest.raises(ConfigError) as refused:
-        place._configure(Ports(), MODULE, {})
+        place._configure(Ports(), MODULE)
     assert "--reset" in refused.value.next_step
 
 

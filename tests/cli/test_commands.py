@@ -1,0 +1,405 @@
+"""Every command on a real CA, as a user types it: what it answers, what it changes, what it refuses."""
+
+import json
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from cli import main
+
+
+def make_csr(path: Path, *names: str, key=None, ca: bool = False) -> Path:
+    request = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(
+        x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=True
+    )
+    if ca:
+        request = request.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    signed = request.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    path.write_bytes(signed.public_bytes(Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def issued(ca, tmp_path):
+    """A fresh certificate, as `cert issue --json` tells of it."""
+    return ca.json("cert", "issue", "--new-key", tmp_path / "fresh.key", "--name", "fresh.test")
+
+
+# --- the hierarchy ------------------------------------------------------------------------------
+
+
+def test_ca_list_calls_a_software_token_software(ca):
+    rows = ca.json("ca", "list")
+    assert [(row["id"], row["kind"], row["parent"]) for row in rows] == [
+        ("root-g1", "root", None),
+        ("issuing-g1", "issuing", "root-g1"),
+    ] or [row["id"] for row in rows] == ["issuing-g1", "root-g1"]
+    assert {row["token"] for row in rows} == {"software token"}
+    assert "software token" in ca.run("ca", "list").stdout
+
+
+def test_ca_show_names_its_constraints(ca):
+    shown = ca.json("ca", "show", "issuing-g1")
+    assert {"localhost", "test", "internal", "10.0.0.0/8"} <= set(shown["permitted"])
+    certificate = x509.load_pem_x509_certificate(ca.run("ca", "show", "issuing-g1", "--pem").stdout.encode())
+    assert certificate.fingerprint(hashes.SHA256()).hex(":").upper() == shown["sha256"]
+    assert "DO NOT TRUST" in shown["subject"]
+
+
+def test_an_issuer_that_is_not_there(ca):
+    assert "issuing-g9" in ca.run("ca", "show", "issuing-g9", ok=3).stderr
+
+
+def test_a_second_ceremony_of_the_same_generation_is_refused(ca):
+    refused = ca.run("ca", "init", "--root-dir", ca.place.root_token, "--yes", ok=1)
+    assert "exists already" in refused.stderr
+
+
+def test_the_transcript_is_a_file_and_an_event(ca):
+    transcript = json.loads((ca.place.path / "ceremony-issuing-g1.json").read_text())
+    events = [json.loads(line) for line in ca.run("audit", "export").stdout.splitlines()]
+    [performed] = [event for event in events if event["action"] == "ceremony.performed"]
+    assert performed["detail"]["sha256"] == transcript["sha256"]
+    assert (ca.place.path / "ceremony-issuing-g1.txt").read_text().startswith("Ceremony for root-g1 and issuing-g1")
+
+
+def test_dry_run_of_a_ceremony_changes_nothing(blank):
+    plan = blank.json("ca", "init", "--root-dir", blank.place.path / "elsewhere", "--dry-run")
+    assert plan["dry_run"] is True
+    assert plan["issuer"] == "issuing-g1"
+    assert not (blank.place.path / "elsewhere").exists()
+    assert not (blank.place.path / "state").exists()
+
+
+def test_production_without_constraints_is_refused_unless_told(blank):
+    blank.place.configuration.write_text(
+        re.sub(r"permitted_names = \[.*?\]", "", blank.place.configuration.read_text(), flags=re.DOTALL).replace(
+            'mode = "demo"', 'mode = "production"'
+        )
+    )
+    refused = blank.run("ca", "init", "--root-dir", blank.place.path / "root", "--dry-run", ok=2)
+    assert "--unconstrained" in refused.stderr
+    plan = blank.json("ca", "init", "--root-dir", blank.place.path / "root", "--dry-run", "--unconstrained")
+    assert "everything" in plan["permitted"]
+
+
+def test_keys_were_made_in_the_token_and_never_leave_it(ca):
+    """KC-02"""
+    rows = {row["id"]: row for row in ca.json("key", "list")}
+    assert {"root-g1", "issuing-g1", "issuing-g1-ocsp-1", "journal-g1"} <= set(rows)
+    for name in rows:
+        attributes = ca.json("key", "show", name)["attributes"]
+        assert (attributes["SENSITIVE"], attributes["EXTRACTABLE"], attributes["LOCAL"]) == (True, False, True)
+    ca.run("key", "show", "nothing", ok=3)
+
+
+def test_unlock_without_a_refused_pin_says_so(ca):
+    assert "nothing to unlock" in ca.run("key", "unlock", "--yes").stdout
+
+
+# --- issue --------------------------------------------------------------------------------------
+
+
+def test_issue_for_a_new_key(ca, tmp_path):
+    key, out = tmp_path / "new.key", tmp_path / "new.pem"
+    ca.run("cert", "issue", "--new-key", key, "--name", "a.test", "--name", "10.1.2.3", "--out", out, "--owner", "me")
+    leaf, *rest = x509.load_pem_x509_certificates(out.read_bytes())
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert [one.subject.rfc4514_string() for one in rest] == ["CN=DEMO – DO NOT TRUST Issuing G1"]
+    leaf.verify_directly_issued_by(rest[0])
+    shown = ca.json("cert", "show", out)
+    assert shown["names"] == ["a.test", "10.1.2.3"]
+    assert shown["owner"] == "me"
+
+
+def test_issue_for_a_csr_prints_the_chain(ca, tmp_path):
+    done = ca.run("cert", "issue", make_csr(tmp_path / "x.csr", "b.test"), "--profile", "mtls", "--validity", "2d")
+    leaf = x509.load_pem_x509_certificates(done.stdout.encode())[0]
+    assert (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds() == 2 * 86400 - 1
+    assert "issued" in done.stderr
+    assert ca.run("cert", "issue", tmp_path / "x.csr", "--quiet").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "other", "code", "words"),
+    [
+        (["evil.example.com"], {}, 4, "outside"),
+        (["x.test"], {"ca": True}, 2, "CA"),
+        (["x.test"], {"key": rsa.generate_private_key(65537, 1024)}, 2, "1024"),
+        (["under_score.test"], {}, 2, ""),
+    ],
+)
+def test_bad_csrs_are_refused_with_a_reason(ca, tmp_path, names, other, code, words):
+    before = len(ca.json("cert", "list"))
+    refused = ca.run("cert", "issue", make_csr(tmp_path / "bad.csr", *names, **other), ok=code)
+    assert words in refused.stderr
+    assert len(ca.json("cert", "list")) == before
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"-----BEGIN CERTIFICATE REQUEST-----\n", b"0" * 10_000_000])
+def test_junk_instead_of_a_csr(ca, tmp_path, junk):
+    (tmp_path / "junk").write_bytes(junk)
+    assert "error" in ca.run("cert", "issue", tmp_path / "junk", ok=2).stderr
+
+
+def test_a_refused_request_leaves_no_key_behind(ca, tmp_path):
+    ca.run("cert", "issue", "--new-key", tmp_path / "no.key", "--name", "evil.example.com", ok=4)
+    assert not (tmp_path / "no.key").exists()
+
+
+def test_a_key_is_never_overwritten(ca, tmp_path):
+    (tmp_path / "mine.key").write_text("precious")
+    refused = ca.run("cert", "issue", "--new-key", tmp_path / "mine.key", "--name", "c.test", ok=1)
+    assert "File exists" in refused.stderr
+    assert (tmp_path / "mine.key").read_text() == "precious"
+
+
+def test_dry_run_of_an_issuance_changes_nothing(ca, tmp_path):
+    before = ca.json("cert", "list"), ca.run("audit", "export").stdout
+    would = ca.json("cert", "issue", "--new-key", tmp_path / "dry.key", "--name", "d.test", "--dry-run")
+    assert (would["issuer"], would["names"]) == ("issuing-g1", ["d.test"])
+    assert not (tmp_path / "dry.key").exists()
+    assert (ca.json("cert", "list"), ca.run("audit", "export").stdout) == before
+
+
+def test_usage_of_issue(ca, tmp_path):
+    assert "--new-key" in ca.run("cert", "issue", ok=2).stderr
+    assert "--name" in ca.run("cert", "issue", "--new-key", tmp_path / "k", ok=2).stderr
+
+
+# --- find ---------------------------------------------------------------------------------------
+
+
+def test_list_is_the_array_that_the_contract_describes(ca, issued):
+    rows = ca.json("cert", "list")
+    one = next(row for row in rows if row["serial"] == issued["serial"])
+    assert re.fullmatch(r"([0-9a-f]{2})+", one["serial"])
+    assert re.fullmatch(r"[0-9a-f]{64}", one["sha256"])
+    assert (one["status"], one["profile"], one["names"]) == ("valid", "server", ["fresh.test"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", one["not_before"])
+    assert one["not_before"] < one["not_after"]
+    assert one["revoked_at"] is None
+    assert one["reason"] is None
+
+
+def test_list_filters_and_limits(ca, issued):
+    assert all(row["names"] == ["fresh.test"] for row in ca.json("cert", "list", "--name", "fresh.test"))
+    assert ca.json("cert", "list", "--name", "nobody.test") == []
+    assert len(ca.json("cert", "list", "--limit", "1")) == 1
+    assert "No certificate matches" in ca.run("cert", "list", "--name", "nobody.test").stdout
+    ca.run("cert", "list", "--status", "lost", ok=2)
+
+
+@pytest.mark.parametrize("by", ["serial", "sha256", "upper", "file"])
+def test_show_by_whatever_names_it(ca, issued, tmp_path, by):
+    (tmp_path / "chain.pem").write_text(issued["chain"])
+    named = {"upper": issued["serial"].upper(), "file": tmp_path / "chain.pem"}.get(by) or issued[by]
+    assert ca.json("cert", "show", named)["sha256"] == issued["sha256"]
+
+
+@pytest.mark.parametrize(("named", "code"), [("01ab", 3), ("no serial", 2), ("f" * 64, 3)])
+def test_show_what_is_not_there(ca, named, code):
+    assert "next" in ca.run("cert", "show", named, ok=None).stderr or code == 3
+    ca.run("cert", "show", named, ok=code)
+
+
+def test_no_orphans(ca):
+    assert ca.json("cert", "orphans") == []
+
+
+# --- revoke -------------------------------------------------------------------------------------
+
+
+def test_revoke_asks_first(ca, issued):
+    refused = ca.run("cert", "revoke", issued["serial"], ok=2)
+    assert "--yes" in refused.stderr
+    assert ca.json("cert", "show", issued["serial"])["status"] == "valid"
+    assert ca.json("cert", "revoke", issued["serial"], "--dry-run")["dry_run"] is True
+    assert ca.json("cert", "show", issued["serial"])["status"] == "valid"
+
+
+def test_revoke_is_published_when_it_returns_and_ocsp_and_crl_agree(ca, issued, eventually):
+    """INC-04, B-02"""
+    eventually(lambda: ca.check("status plane")["level"] == "ok")
+    assert ca.json("ocsp", "check", issued["serial"])["status"] == "good"
+    revoked = ca.json("cert", "revoke", issued["serial"], "--reason", "keyCompromise", "--yes")
+    assert revoked["published_in"] < 5
+    told = ca.json("ocsp", "check", issued["serial"], ok=1)
+    assert (told["status"], told["reason"], told["revoked_at"]) == ("revoked", "keyCompromise", revoked["revoked_at"])
+    [shard] = ca.json("crl", "show", "issuing-g1")
+    assert shard["entries"] >= 1
+    shown = ca.json("cert", "show", issued["serial"])
+    assert (shown["status"], shown["reason"], shown["revoked_at"]) == (
+        "revoked",
+        "keyCompromise",
+        revoked["revoked_at"],
+    )
+    assert "already" in ca.run("cert", "revoke", issued["serial"], "--yes", ok=1).stderr
+
+
+def test_ocsp_knows_no_short_lived_certificate(ca, tmp_path, eventually):
+    eventually(lambda: ca.check("status plane")["level"] == "ok")
+    one = ca.json("cert", "issue", "--new-key", tmp_path / "s.key", "--name", "s.test", "--profile", "short-lived")
+    ca.run("ocsp", "check", one["serial"], ok=3)
+
+
+def test_crl_publish_says_what_is_due(ca):
+    assert ca.json("crl", "publish", "--dry-run") == {"dry_run": True, "due": []}
+    assert ca.json("crl", "publish") == {"published": 0, "refused": 0}
+
+
+# --- profiles, tokens, trust ----------------------------------------------------------------------
+
+
+def test_profile_bench_says_which_rule_decides(ca, tmp_path):
+    assert set(ca.json("profile", "list")) == {"server", "client", "mtls", "short-lived"}
+    assert ca.json("profile", "test", "server", make_csr(tmp_path / "g.csr", "g.test"))["passes"] is True
+    refused = ca.run("profile", "test", "server", make_csr(tmp_path / "h.csr", "h.example"), ok=4)
+    assert "ca.permitted_names" in refused.stderr
+    ca.run("profile", "test", "nothing", tmp_path / "g.csr", ok=3)
+
+
+def test_a_token_lives_and_dies(ca):
+    made = ca.json("token", "create", "ci", "--profile", "server", "--allow", "**.ci.internal", "--life", "7d")
+    assert made["secret"].startswith("cw_")
+    [listed] = [one for one in ca.json("token", "list") if one["id"] == made["id"]]
+    assert listed["status"] == "active"
+    assert made["secret"] not in json.dumps(listed)
+    ca.run("token", "revoke", made["id"], "--yes")
+    [listed] = [one for one in ca.json("token", "list") if one["id"] == made["id"]]
+    assert listed["status"] == "revoked"
+    ca.run("token", "revoke", "nothing", "--yes", ok=3)
+    assert made["secret"] not in ca.run("audit", "export").stdout
+
+
+def test_a_token_of_more_than_ninety_days_is_refused(ca):
+    words = ("token", "create", "ci", "--profile", "server", "--allow", "a.test", "--life", "91d")
+    assert "90" in ca.run(*words, ok=2).stderr
+
+
+def test_a_demo_is_trusted_by_nobody(ca):
+    assert "demo" in ca.run("trust", "install", ok=4).stderr
+
+
+# --- journal, configuration, database -------------------------------------------------------------
+
+
+def test_the_journal_is_whole_and_tells_of_each_deed(ca, issued):
+    assert ca.json("audit", "verify")["whole"] is True
+    lines = ca.run("audit", "export", "--json").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    target = f"certificate:issuing-g1:{issued['serial']}"
+    assert [event["action"] for event in events if event["object"] == target] == [
+        "issuance.intended",
+        "certificate.issued",
+    ]
+    assert ca.json("audit", "tail", "-n", "1")[0]["object"] == target
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", events[0]["at"])
+
+
+def test_configuration_tells_origins_and_hides_passwords(ca, tmp_path):
+    shown = ca.json("config", "show", "--origin")
+    assert shown["mode"] == {"value": "demo", "origin": "file"}
+    assert shown["server.workers"] == {"value": 2, "origin": "default"}
+    assert ca.json("config", "check")["profiles"]
+    other = tmp_path / "other.toml"
+    other.write_text('mode = "demo"\n[database]\nurl = "postgresql://ca:geheim@db/ca"\n')
+    assert "geheim" not in ca.run("config", "show", "--config", other).stdout
+
+
+def test_the_environment_wins_over_the_file(ca, monkeypatch):
+    environment = type(ca).environment
+    monkeypatch.setattr(
+        type(ca), "environment", property(lambda self: {**environment.fget(self), "CERTWRIGHT_SERVER__WORKERS": "7"})
+    )
+    assert ca.json("config", "show", "--origin")["server.workers"] == {"value": 7, "origin": "environment"}
+
+
+def test_a_wrong_key_is_named_with_the_nearest(ca, tmp_path):
+    (tmp_path / "wrong.toml").write_text('mode = "demo"\n[server]\nhttps_lissten = "127.0.0.1:1"\n')
+    refused = ca.run("config", "check", "--config", tmp_path / "wrong.toml", ok=2)
+    assert "server.https_listen" in refused.stderr
+
+
+def test_database_up_to_date(ca):
+    assert ca.json("db", "status") == {"pending": []}
+    assert ca.json("db", "migrate") == {"applied": [], "dry_run": False}
+
+
+def test_a_process_alone_never_changes_tables(blank):
+    for kind in ("scheduler", "web"):
+        refused = blank.run("serve", "--only", kind, ok=1)
+        assert "certwright db migrate" in refused.stderr
+    assert not (blank.place.path / "state" / "certwright.sqlite").exists()
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+
+def test_a_wrong_pin_is_tried_once_and_named(blank):
+    blank.place.pin.write_text("9999\n")
+    refused = blank.run("ca", "init", "--root-dir", blank.place.root_token, "--yes", ok=5)
+    assert "PIN" in refused.stderr
+    assert "key unlock" in refused.stderr
+    assert (
+        "refused this PIN before" in blank.run("ca", "init", "--root-dir", blank.place.root_token, "--yes", ok=5).stderr
+    )
+
+
+@pytest.mark.slow
+def test_a_pin_that_others_can_read_is_refused(blank):
+    blank.place.pin.chmod(0o644)
+    assert "chmod 600" in blank.run("ca", "init", "--root-dir", blank.place.root_token, "--yes", ok=5).stderr
+    assert blank.check("pin")["level"] == "fail"
+
+
+@pytest.mark.slow
+def test_a_missing_module_is_named(blank):
+    text = blank.place.configuration.read_text()
+    blank.place.configuration.write_text(text.replace("libsofthsm2.so", "nothing.so"))
+    assert "nothing.so" in blank.run("ca", "init", "--root-dir", blank.place.root_token, "--yes", ok=5).stderr
+    assert blank.check("module")["level"] == "fail"
+
+
+def test_the_pin_that_was_corrected_works_after_unlock(blank):
+    right = blank.place.pin.read_text()
+    blank.place.pin.write_text("9999\n")
+    blank.start("signer")
+    assert blank.json("key", "unlock", "--dry-run")["pin_refused"] is True
+    blank.place.pin.write_text(right)
+    blank.run("key", "unlock", "--yes")
+    blank.run("ca", "init", "--root-dir", blank.place.root_token, "--yes")
+
+
+def test_without_a_signer_a_revocation_stands(blank, tmp_path):
+    """HOUSE §4: HSM down, the revocation stands and the marks stay."""
+    blank.run("ca", "init", "--root-dir", blank.place.root_token, "--yes")
+    blank.start("signer")
+    one = blank.json("cert", "issue", "--new-key", tmp_path / "k", "--name", "k.test")
+    blank.stop("signer")
+    refused = blank.run("cert", "issue", "--new-key", tmp_path / "l", "--name", "l.test", ok=5)
+    assert "certwright serve" in refused.stderr
+    assert blank.json("cert", "revoke", one["serial"], "--yes")["published_in"] is None
+    assert blank.json("cert", "show", one["serial"])["status"] == "revoked"
+    assert blank.json("crl", "publish", "--dry-run")["due"] == ["issuing-g1/0000"]
+    blank.start("signer")
+    assert blank.json("crl", "publish")["published"] == 1
+    assert blank.json("crl", "show", "issuing-g1")[0]["entries"] == 1
+
+
+def test_no_secret_is_in_any_output(ca):
+    """KEY_MANAGEMENT row 120"""
+    secrets = [ca.place.pin.read_text().strip(), ca.place.root_pin.read_text().strip()]
+    texts = [path.read_text(errors="replace") for path in ca.place.path.glob("*.log")]
+    texts += [
+        ca.run(*name.split(), ok=None).stdout for name in main.COMMANDS if name.endswith(("list", "show", "status"))
+    ]
+    texts += [ca.run("audit", "export").stdout, (ca.place.path / "ceremony-issuing-g1.json").read_text()]
+    for secret in secrets:
+        assert all(secret not in text for text in texts)
