@@ -40,15 +40,32 @@ def publish_answers(desk: Desk, issuer: str, serials: Iterable[int], fence: int 
 def refresh_answers(desk: Desk, limit: int = 1000, fence: int = 0) -> Report:
     """Publishes the answers that are due: new, revoked, or past half of their life.
 
-    One bad record is journalled and skipped; a lost HSM or database stops the run with its error.
+    One bad record is journalled and skipped. A lost HSM ends the issuer's share of the run, and is raised when
+    the other issuers have had theirs: their keys may be well. A lost database stops the run.
     """
     done = failed = 0
+    trouble: HSMError | None = None
     for issuer, marks in _by_issuer(desk.store.ocsp_due(desk.clock(), limit)).items():
-        for start in range(0, len(marks), BATCH):
-            batch = marks[start : start + BATCH]
-            bad = _publish_or_skip(desk, desk.store.issuer(issuer), batch, fence)
-            done, failed = done + len(batch) - bad, failed + bad
+        if desk.has_ended(issuer):
+            _let_go(desk, marks)
+            continue
+        try:
+            for start in range(0, len(marks), BATCH):
+                batch = marks[start : start + BATCH]
+                bad = _publish_or_skip(desk, desk.store.issuer(issuer), batch, fence)
+                done, failed = done + len(batch) - bad, failed + bad
+        except HSMError as error:
+            trouble = error
+    if trouble is not None:
+        raise trouble
     return Report("refresh_ocsp", done, failed)
+
+
+def _let_go(desk: Desk, marks: Iterable[OcspMark]) -> None:
+    """After the issuer's end its certificates have ended too, and nothing can be signed: their marks go."""
+    with desk.store.transaction():
+        for mark in marks:
+            desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, 0, desk.clock())
 
 
 def _by_issuer(marks: Iterable[OcspMark]) -> dict[str, list[OcspMark]]:
@@ -77,7 +94,7 @@ def _skip_if_bad(desk: Desk, issuer: Issuer, mark: OcspMark, fence: int) -> int:
         raise
     except (CAError, ValueError) as error:
         with desk.store.transaction():
-            desk.journal.append(
+            desk.journal.append_once(
                 Event(
                     "ocsp.skipped",
                     SYSTEM,
@@ -99,20 +116,21 @@ def _publish(desk: Desk, issuer: Issuer, marks: Sequence[OcspMark], fence: int) 
     published = 0
     with desk.store.transaction():
         for mark, bodies in zip(marks, answers, strict=True):
-            published += _put(desk, bodies, fence)
-            desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, next_update, half)
+            if _put(desk, bodies, fence):
+                published += len(bodies)
+                desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, next_update, half)
     return published
 
 
-def _put(desk: Desk, bodies: Iterable[Publication], fence: int) -> int:
-    done = 0
-    for body in bodies:
-        try:
+def _put(desk: Desk, bodies: Iterable[Publication], fence: int) -> bool:
+    """Whether they went out. Refused, they clear no mark: whoever published a newer answer has cleared it, and
+    where the fence was too old, the runner that holds the lease has yet to publish."""
+    try:
+        for body in bodies:
             desk.publisher.put(body if not fence else _fenced(body, fence))
-            done += 1
-        except StalePublication:
-            continue
-    return done
+    except StalePublication:
+        return False
+    return True
 
 
 def _fenced(body: Publication, fence: int) -> Publication:

@@ -7,7 +7,7 @@ means newer facts; the publication gate then compares with what is published (IN
 from ca import crl
 from ca.authority.desk import Desk
 from ca.authority.report import Report
-from ca.errors import CAError, HSMError, NotFound, StalePublication, StoreUnavailable
+from ca.errors import CAError, HSMError, KeyMismatch, NotFound, SigningRefused, StalePublication, StoreUnavailable
 from ca.records import SYSTEM, Event, Publication, SignKind
 from ca.store import ShardState
 
@@ -17,18 +17,23 @@ BACKDATE = 60
 
 def publish_crls(desk: Desk, fence: int = 0) -> Report:
     """Publishes each shard that is dirty or past half of its life. One refused shard does not hold the others."""
-    outcomes = [try_shard(desk, state.issuer, state.shard, fence) for state in desk.store.stale_shards(desk.clock())]
+    due = [state for state in desk.store.stale_shards(desk.clock()) if not desk.has_ended(state.issuer)]
+    outcomes = [try_shard(desk, state.issuer, state.shard, fence) for state in due]
     return Report("publish_crls", sum(outcomes), len(outcomes) - sum(outcomes))
 
 
 def try_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> bool:
-    """Publishes one shard and answers whether the gate let it pass; a refusal is journalled, which is the alarm.
+    """Publishes one shard and answers whether that was possible; a refusal is journalled, which is the alarm.
 
-    Raises the HSM family and `StoreUnavailable`: then the marks stay and a later run finishes.
+    A refusal of the gate, or of the signer for this one key. Raises the rest of the HSM family and
+    `StoreUnavailable`: then the marks stay and a later run finishes.
     """
     try:
         publish_shard(desk, issuer_id, shard, fence)
         return True
+    except (KeyMismatch, SigningRefused) as error:
+        _journal_refusal(desk, f"crl:{issuer_id}:{shard:04x}", error)
+        return False
     except (HSMError, StoreUnavailable):
         raise
     except CAError as error:
@@ -83,4 +88,4 @@ def _put(desk: Desk, state: ShardState, body: Publication) -> None:
 
 def _journal_refusal(desk: Desk, target: str, error: CAError) -> None:
     with desk.store.transaction():
-        desk.journal.append(Event("publication.refused", SYSTEM, target, result="failed", reason=str(error)))
+        desk.journal.append_once(Event("publication.refused", SYSTEM, target, result="failed", reason=str(error)))

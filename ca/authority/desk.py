@@ -10,7 +10,7 @@ from ca.issuer import IssuingCA
 from ca.journal import Journal
 from ca.keys.client import PrivateKey, SignerClient, private_key
 from ca.policy import Policy
-from ca.profiles import Profile
+from ca.profiles import Profile, certificate_period
 from ca.publish import Publisher
 from ca.records import Issuer, Key, Responder, SignKind
 from ca.store import Store
@@ -51,6 +51,10 @@ class Desk:
         if not found:
             raise NotFound(f"There is no active issuer {name!r}.", next_step="Run 'certwright ca init' or 'ca list'.")
         return max(found, key=lambda one: (one.created_at, one.id))
+
+    def has_ended(self, issuer_id: str) -> bool:
+        """Whether that generation is past its notAfter: it can sign nothing more, and nothing waits for it."""
+        return certificate_period(self.store.issuer(issuer_id).certificate).not_after <= self.clock()
 
     def issuing_ca(self, issuer: Issuer) -> IssuingCA:
         """The issuing CA of a generation, ready to prepare and sign."""

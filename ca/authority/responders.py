@@ -2,18 +2,28 @@
 
 from ca.authority.desk import Desk
 from ca.authority.report import Report
-from ca.errors import NotFound
+from ca.errors import HSMError, NotFound
 from ca.records import SYSTEM, Event, Issuer, Responder
 
 
 def renew_responders(desk: Desk) -> Report:
-    """Renews the responder of each active issuing CA that has none or is past half of its life.
+    """Renews the responder of each issuing CA whose responder is missing or past half of its life.
 
-    The signer makes at most one a day; asked again it answers with the one it made, which is then recorded
-    if a crash kept that from happening, and is no news otherwise.
+    Also of one that issues no more: until its end, what it issued wants answers. The signer makes at most one a
+    day; asked again it answers with the one it made, which is then recorded if a crash kept that from happening,
+    and is no news otherwise. An error of one issuer's key is raised when the others have had their turn.
     """
-    due = [i for i in desk.store.issuers() if i.kind == "issuing" and i.state == "active" and _is_due(desk, i)]
-    return Report("renew_responders", sum(_renew(desk, issuer) for issuer in due))
+    due = [i for i in desk.store.issuers() if i.kind == "issuing" and not desk.has_ended(i.id) and _is_due(desk, i)]
+    done = 0
+    trouble: HSMError | None = None
+    for issuer in due:
+        try:
+            done += _renew(desk, issuer)
+        except HSMError as error:
+            trouble = error
+    if trouble is not None:
+        raise trouble
+    return Report("renew_responders", done)
 
 
 def _renew(desk: Desk, issuer: Issuer) -> bool:

@@ -24,3 +24,16 @@ class Journal:
         if not self._store.in_transaction():
             raise CAError(f"The event {event.action} needs the transaction of the deed that it tells of.")
         self._store.add_event(*entry.write(event, self._clock(), self._entropy))
+
+    def append_once(self, event: Event) -> None:
+        """Writes an event unless the newest one about its target says the same: a trouble that lasts is one entry."""
+        if not self._is_news(event):
+            return
+        self.append(event)
+
+    def _is_news(self, event: Event) -> bool:
+        newest = self._store.newest(event.target)
+        if not newest:
+            return True
+        said = entry.read(newest[0].body)
+        return (said.get("action"), said.get("reason")) != (event.action, event.reason)
