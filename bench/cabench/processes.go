@@ -69,11 +69,17 @@ func commandLine(pid int) string {
 	return strings.TrimSpace(strings.ReplaceAll(string(text), "\x00", " "))
 }
 
-// spent sums what each command line used between two looks.
+// spent sums what each command line used between two looks. The time of a process that ended in between has moved to
+// the one that waited for it, so what it had used before is taken off again.
 func spent(before, after map[int]process) map[string]float64 {
 	used := map[string]float64{}
 	for pid, now := range after {
 		used[now.name] += now.cpu - before[pid].cpu
+	}
+	for pid, then := range before {
+		if _, lives := after[pid]; !lives {
+			used[then.name] -= then.cpu
+		}
 	}
 	return used
 }
