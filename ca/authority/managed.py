@@ -4,7 +4,10 @@ A managed certificate lives in a folder of its own: each renewal is written whol
 the link `current` is moved, so that key and certificate never disagree, whenever a reader looks.
 """
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -52,16 +55,33 @@ def own_certificate(desk: Desk) -> Managed:
 def renew_if_due(desk: Desk, managed: Managed) -> bool:
     """Issues and writes a new certificate when there is none, names changed, or a third of its life is left.
 
-    Answers whether it did. Raises what `issue` raises; the old one then stays in place.
+    Answers whether it did. Of several processes that find it due, one renews and the others find it renewed.
+    Raises what `issue` raises; the old one then stays in place.
     """
     if not _is_due(desk, managed):
         return False
+    with _alone(managed.folder):
+        if not _is_due(desk, managed):
+            return False
+        _renew(desk, managed)
+    return True
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Web and scheduler both look after the folder, and at a first start both at once."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _renew(desk: Desk, managed: Managed) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     certificate = issue(desk, IssueRequest(spki, managed.names, OWN_PROFILE, SYSTEM, owner="certwright"))
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     _write(managed.folder, pem, chain_pem(desk, certificate))
-    return True
 
 
 def _is_due(desk: Desk, managed: Managed) -> bool:
@@ -78,7 +98,6 @@ def _is_due(desk: Desk, managed: Managed) -> bool:
 
 
 def _write(folder: Path, key: bytes, chain: bytes) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     number = 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
     target = folder / f"{number:06d}"
     target.mkdir(mode=0o700)
