@@ -11,7 +11,16 @@ from collections.abc import Callable
 
 from ca.authority.answers import publish_answers
 from ca.authority.desk import Desk
-from ca.errors import Conflict, HSMError, IssuanceMismatch, PolicyDenied, PossiblySigned, StoreUnavailable
+from ca.errors import (
+    CAError,
+    Conflict,
+    HSMError,
+    IssuanceMismatch,
+    LintFailed,
+    PolicyDenied,
+    PossiblySigned,
+    StoreUnavailable,
+)
 from ca.issuer import Prepared
 from ca.profiles import Profile
 from ca.records import Certificate, Event, Intent, Issuer, IssueRequest, make_serial, serial_hex
@@ -47,17 +56,17 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
 
 def _prepare(desk: Desk, request: IssueRequest, profile: Profile, issuer: Issuer) -> Prepared:
     now = desk.clock()
+    serial = make_serial(secrets.randbelow(issuer.shards), secrets.token_bytes(16))
     try:
         desk.policy.permit(request, profile, issuer, now)
-    except PolicyDenied as refusal:
+        return desk.issuing_ca(issuer).prepare(profile, request, serial, now)
+    except (PolicyDenied, LintFailed) as refusal:
         _journal_refusal(desk, request, refusal)
         raise
-    shard = secrets.randbelow(issuer.shards)
-    serial = make_serial(shard, secrets.token_bytes(16))
-    return desk.issuing_ca(issuer).prepare(profile, request, serial, now)
 
 
-def _journal_refusal(desk: Desk, request: IssueRequest, refusal: PolicyDenied) -> None:
+def _journal_refusal(desk: Desk, request: IssueRequest, refusal: CAError) -> None:
+    """The words of a refusal hold names, so they stand beside the names, where they can be erased (JOURNAL.md §2)."""
     with desk.store.transaction():
         desk.journal.append(
             Event(
@@ -65,9 +74,9 @@ def _journal_refusal(desk: Desk, request: IssueRequest, refusal: PolicyDenied) -
                 request.actor,
                 f"profile:{request.profile}",
                 result="denied",
-                reason=refusal.detail,
+                reason=refusal.code,
                 request_id=request.request_id,
-                personal={"names": " ".join(map(str, request.names))},
+                personal={"names": " ".join(map(str, request.names)), "why": refusal.detail},
             )
         )
 

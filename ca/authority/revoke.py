@@ -38,6 +38,7 @@ def revoke(
     started = time.monotonic()
     with desk.store.transaction():
         desk.store.revoke(fact)
+        fact = desk.store.revocation(fact.issuer, fact.serial)  # an upgrade keeps the time of the first one
         desk.journal.append(_event(fact, request_id))
     return Revoked(fact, time.monotonic() - started if _publish(desk, fact) else None)
 

@@ -59,19 +59,19 @@ def _chain_batch(store: Store, fence: int) -> int:
 
 
 def _end(store: Store) -> tuple[int, bytes]:
-    """Size and hash of the chain; it must reach its newest signed head, or nothing more is built on it."""
+    """Size and hash of the chain; it must reach its newest signed head, or nothing more is built on it.
+
+    The head is read first: whoever signs a longer one between the two reads has chained its entries before.
+    """
+    covered, signed = _covered(store)
     try:
         leaf = store.last_leaf()
         size, chain = leaf.index + 1, leaf.chain
     except NotFound:
         size, chain = 0, EMPTY
-    try:
-        head = store.last_head()
-    except NotFound:
-        return size, chain
-    if size < head.size or (size == head.size and chain != head.hash):
+    if size < covered or (size == covered and chain != signed):
         raise JournalBroken(
-            f"The journal ends after {size} entries, but its signed head covers {head.size}, or another chain.",
+            f"The journal ends after {size} entries, but its signed head covers {covered}, or another chain.",
             next_step="Keep this database as evidence and run 'certwright audit verify'.",
         )
     return size, chain
@@ -80,11 +80,17 @@ def _end(store: Store) -> tuple[int, bytes]:
 def _unsigned(store: Store, origin: str) -> Head | None:
     """The head that awaits its signature, None when the newest one covers the whole chain."""
     size, chain = _end(store)
-    try:
-        covered = store.last_head().size
-    except NotFound:
-        covered = 0
+    covered, _ = _covered(store)
     return Head(size, origin, chain, b"", "", 0, 0) if size > covered else None
+
+
+def _covered(store: Store) -> tuple[int, bytes]:
+    """Size and hash of the newest signed head; those of the empty chain before the first."""
+    try:
+        head = store.last_head()
+    except NotFound:
+        return 0, EMPTY
+    return head.size, head.hash
 
 
 def _store_head(store: Store, head: Head) -> None:

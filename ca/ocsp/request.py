@@ -15,6 +15,8 @@ from ca.ocsp.paths import CertID
 MAX_REQUEST = 64 * 1024
 MAX_CERT_IDS = 100
 MAX_NONCE = 128
+MAX_SERIAL = 20
+"""Octets of a serial number (RFC 5280 §4.1.2.2)."""
 
 _NONCE = x509.ObjectIdentifier("1.3.6.1.5.5.7.48.1.2")
 _KNOWN_EXTENSIONS = (
@@ -139,7 +141,7 @@ def _cert_id(raw: _CertID) -> CertID:
         raise NotFound("The OCSP request names its issuer by a hash that nothing is published under.")
     if len(raw.name_hash) != size or len(raw.key_hash) != size:
         raise _malformed("a hash is not as long as its algorithm says")
-    if raw.serial <= 0:
+    if not 0 < raw.serial < 1 << 8 * MAX_SERIAL:
         raise NotFound("The OCSP request asks about a serial that no certificate can have.")
     return CertID(algorithm, raw.name_hash, raw.key_hash, raw.serial)
 

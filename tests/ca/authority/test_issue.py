@@ -53,7 +53,10 @@ def test_names_outside_the_policy_are_refused_and_journalled(authority: Authorit
     """X-12: outside the permitted names, or the product's own host."""
     with pytest.raises(PolicyDenied):
         authority.issue(a_request(name))
-    assert authority.store.recent(1)[0].body.find(b"issuance.refused") >= 0
+    (refused,) = authority.store.recent(1)
+    assert refused.action == "issuance.refused"
+    assert b"policy-denied" in refused.body
+    assert name.encode() not in refused.body, "names stand in the erasable side table alone (JOURNAL.md §2)"
     assert authority.store.open_intents(authority.clock() + 1) == ()
 
 

@@ -43,16 +43,18 @@ def test_ocsp_and_crl_agree_when_it_returns(authority: Authority) -> None:
     assert authority.certificate(certificate.serial).status(authority.clock()) == "revoked"
 
 
-def test_a_second_revocation_is_refused_but_key_compromise_is_an_upgrade(authority: Authority) -> None:
+def test_a_second_revocation_is_refused_but_key_compromise_is_an_upgrade(authority: Authority, world: World) -> None:
     """INC-04: an upgrade to keyCompromise reaches the CRL as well as OCSP."""
     certificate = authority.issue(a_request())
     authority.revoke(certificate, Reason.SUPERSEDED, OPERATOR)
     with pytest.raises(AlreadyRevoked):
         authority.revoke(certificate, Reason.CESSATION_OF_OPERATION, OPERATOR)
-    authority.revoke(certificate, Reason.KEY_COMPROMISE, OPERATOR)
+    world.clock.ahead = 90
+    upgraded = authority.revoke(certificate, Reason.KEY_COMPROMISE, OPERATOR).revocation
     entry = _crl(authority, certificate).get_revoked_certificate_by_serial_number(certificate.serial)
     assert entry is not None
     assert entry.extensions.get_extension_for_class(x509.CRLReason).value.reason is x509.ReasonFlags.key_compromise
+    assert upgraded.revoked_at == int(entry.revocation_date_utc.timestamp()), "the first time stands"
     assert _ocsp(authority, certificate).revocation_reason is x509.ReasonFlags.key_compromise
     with pytest.raises(AlreadyRevoked):
         authority.revoke(certificate, Reason.KEY_COMPROMISE, OPERATOR)

@@ -10,6 +10,7 @@ from ca.journal import sequence
 from ca.journal.sequencer import BATCH
 from ca.keys.checkpoint import parse_checkpoint
 from ca.records import Event
+from ca.store import Leaf, Store
 from tests.ca.journal.conftest import ALICE, Desk
 
 
@@ -154,3 +155,22 @@ def test_nothing_is_built_on_a_chain_that_was_cut(desk: Desk) -> None:
     desk.record(1)
     with pytest.raises(JournalBroken):
         desk.sequence()
+
+
+def test_a_sequencer_that_is_overtaken_raises_no_false_alarm(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks at the end of the chain another one chains and signs more: that is no broken journal."""
+    desk.record(3)
+    look, turns = type(desk.store).last_leaf, [1]
+
+    def overtaken(store: Store) -> Leaf:
+        leaf = look(store)
+        if not store.in_transaction() and turns:
+            turns.pop()
+            desk.record(2)
+            desk.sequence()
+        return leaf
+
+    monkeypatch.setattr(type(desk.store), "last_leaf", overtaken)
+    assert desk.sequence() == 3
+    assert not turns
+    assert desk.verify().signed == 5

@@ -143,6 +143,13 @@ def test_a_serial_that_cannot_be_is_unauthorized() -> None:
     for octet in (b"\x00", b"\xff"):
         with pytest.raises(NotFound):
             parse_request(der[:-1] + octet)
+    assert parse_request(request(serial=(1 << 159) - 1)).cert_id.serial == (1 << 159) - 1
+    identifier = tlv(0x30, bytes.fromhex("06052b0e03021a0500"))
+    hashed = identifier + tlv(0x04, b"n" * 20) + tlv(0x04, b"k" * 20)
+    for octets in (21, 100, 3000):  # over O-03's "always": a file name of any length would be an error of the disk
+        cert_id = tlv(0x30, hashed + tlv(0x02, b"\x01" * octets))
+        with pytest.raises(NotFound):
+            parse_request(tlv(0x30, tlv(0x30, tlv(0x30, tlv(0x30, cert_id)))))
 
 
 # --- GET ----------------------------------------------------------------------------------------
