@@ -155,6 +155,8 @@ def test_nothing_is_built_on_a_chain_that_was_cut(desk: Desk) -> None:
     desk.record(1)
     with pytest.raises(JournalBroken):
         desk.sequence()
+    assert desk.store.last_leaf().index == 1
+    assert desk.store.backlog().count == 1
 
 
 def test_a_sequencer_that_is_overtaken_raises_no_false_alarm(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
