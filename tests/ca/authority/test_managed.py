@@ -1,8 +1,10 @@
 """The own HTTPS certificate: issued by the own CA, renewed in time, never half-written."""
 
 import os
+import shutil
 import ssl
 import stat
+import threading
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -44,3 +46,22 @@ def test_a_damaged_or_missing_file_is_replaced_and_old_ones_are_forgotten(author
     managed.key.unlink()
     assert authority.renew_own_certificate().done == 1
     assert authority.renew_own_certificate().done == 0
+
+
+def test_two_processes_that_find_it_missing_make_one(authority: Authority, world: World) -> None:
+    """The web process and the scheduler look at once when they start; the second finds what the first has made."""
+    shutil.rmtree(authority.own_certificate().folder, ignore_errors=True)
+    together, done = threading.Barrier(3), []
+
+    def renew() -> None:
+        desk = world.open()
+        together.wait(10)
+        done.append(desk.renew_own_certificate().done)
+        desk.store.close()
+
+    racers = [threading.Thread(target=renew) for _ in range(3)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(30)
+    assert sorted(done) == [0, 0, 1]
