@@ -288,6 +288,11 @@ def _door(missing: str) -> str:
 # --- the records --------------------------------------------------------------------------------
 
 
+def _records(patient: Patient) -> str:
+    """Every key and certificate is the one that was made."""
+    return f"{patient.authority.verify_records().done} records as they were made"
+
+
 def _journal(patient: Patient) -> str:
     patient.authority.verify_journal()
     return "whole"
@@ -339,6 +344,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "OCSP": _ocsp,
     "status plane": _http,
     "web": _https,
+    "records": _records,
     "journal": _journal,
     "jobs": _jobs,
     "orphans": _orphans,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ca.authority import answers, chain, crls, health, managed, responders, sweep, trail
+from ca.authority import answers, chain, crls, health, integrity, managed, responders, sweep, trail
 from ca.authority import issue as issuance
 from ca.authority import revoke as revocation
 from ca.authority.desk import Desk
@@ -94,6 +94,10 @@ class Authority(Desk):
     def health(self) -> tuple[Check, ...]:
         """Every health check of the authority; never raises."""
         return health.health(self)
+
+    def verify_records(self) -> Report:
+        """Holds keys and certificates against the signer's pins and their issuers: see `ca.authority.integrity`."""
+        return integrity.verify_records(self)
 
     def verify_journal(self) -> JournalReport:
         """Recomputes the journal. Raises `JournalBroken` with the place."""

@@ -4,6 +4,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.authority.desk import Desk
+from ca.authority.integrity import verify_certificate
 from ca.records import Certificate, Issuer
 
 
@@ -22,6 +23,10 @@ def issuers_above(desk: Desk, issuer_id: str) -> list[Issuer]:
 
 
 def chain_pem(desk: Desk, certificate: Certificate) -> bytes:
-    """PEM of the certificate, leaf first, each certifying the one before it, without the root."""
+    """PEM of the certificate, leaf first, each certifying the one before it, without the root.
+
+    Raises `StoreUnavailable` for a certificate whose bytes were changed since they were stored.
+    """
+    verify_certificate(certificate)
     above = [i.certificate for i in issuers_above(desk, certificate.issuer) if i.kind != "root"]
     return b"".join(map(pem, (certificate.der, *above)))
