@@ -30,6 +30,9 @@ STATUS: dict[type[errors.CAError], int] = {
 }
 """Each class stands for its subclasses too; the nearest ancestor decides. Deny by default: the rest is 500."""
 
+INSIDE = (errors.StoreUnavailable, errors.HSMError)
+"""Errors whose words name hosts, users and paths of this side: they are for the log (and /ready, asked from here)."""
+
 CHALLENGE = 'Bearer realm="certwright"'
 
 
@@ -54,7 +57,11 @@ def of_error(error: errors.CAError) -> Response:
     if status == 500:
         structlog.get_logger().error("request.failed", code=error.code, detail=error.detail)
         return problem(500, "Something is wrong on this side; the log tells what.", code=error.code)
-    answer = problem(status, error.detail, code=error.code, next_step=error.next_step)
+    if isinstance(error, INSIDE):
+        structlog.get_logger().warning("request.unavailable", code=error.code, detail=error.detail)
+        answer = problem(status, "The CA cannot do this now.", code=error.code, next_step="Try again later.")
+    else:
+        answer = problem(status, error.detail, code=error.code, next_step=error.next_step)
     if isinstance(error, errors.RateLimited | errors.Unavailable):
         answer.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.Unauthenticated):

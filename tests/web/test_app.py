@@ -153,6 +153,19 @@ def test_an_accident_tells_nothing_and_is_logged(
     assert any(line.get("exc_info") for line in logs)
 
 
+def test_what_is_missing_inside_is_logged_and_told_to_no_asker(asker: Asker, world: World) -> None:
+    """Paths, hosts and users of this side: an error of the signer or the database names them."""
+    world.kill_signer()
+    try:
+        with structlog.testing.capture_logs() as logs:
+            answer = asker.issue()
+    finally:
+        world.start_signer()
+    problem(answer, 503, "hsm-unavailable")
+    assert str(world.place.path) not in answer.text
+    assert any(str(world.place.path) in str(line.get("detail")) for line in logs)
+
+
 def subclasses(kind: type[CAError]) -> set[type[CAError]]:
     return {kind}.union(*map(subclasses, kind.__subclasses__()))
 
