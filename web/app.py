@@ -6,7 +6,6 @@ import acme_server
 from ca.authority import Authority
 from ca.errors import ConfigError
 from web import health, metrics, problems, requests
-from web.counted import counted
 
 FACES = frozenset({"acme", "api", "ui"})
 """Doors that a process may open. `ui` has no pages yet."""
@@ -25,6 +24,8 @@ def create_app(authority: Authority, faces: frozenset[str]) -> Flask:
             f"There is no face {', '.join(sorted(faces - FACES))}.",
             next_step=f"Use some of {', '.join(sorted(FACES))}.",
         )
+    from web.counted import counted  # counters are made where they are first imported: see `web.metrics.prepare`
+
     authority = counted(authority)
     app = _flask(faces)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +25,10 @@ from granian.rsgi import ProtocolClosed, Scope  # type: ignore[attr-defined]
 
 REFUSED = "certwright.refused"
 """Key in the environ: the HTTP status (408, 411 or 413) with which the request has to be refused."""
+
+DRAIN_OCTETS = 16 * 1024 * 1024
+DRAIN_SECONDS = 2.0
+"""How much of a body that is too large is still read, so that its sender gets to see the answer."""
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -107,16 +112,15 @@ class Gate:
     async def _read(self, environ: Environ, transport: Transport) -> None:
         """Puts the body, or the status of its refusal, into the environ."""
         length = environ.get("CONTENT_LENGTH", "")
-        chunked = "HTTP_TRANSFER_ENCODING" in environ
         environ["wsgi.input"] = io.BytesIO()
-        if not chunked and length in ("", "0"):
+        if length in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ:
             return
-        if not chunked and int(length) > self.bounds.body:
-            environ[REFUSED] = 413
+        if length and int(length) > self.bounds.body:
+            await self._refuse_large(environ, transport)
             return
         try:
             async with asyncio.timeout(self.bounds.body_seconds):
-                body = await (_read_chunks(transport, self.bounds.body) if chunked else transport())
+                body = await (transport() if length else _read_some(transport, self.bounds.body + 1))
         except TimeoutError:
             environ[REFUSED] = 408
             return
@@ -125,6 +129,13 @@ class Gate:
             return
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
+
+    async def _refuse_large(self, environ: Environ, transport: Transport) -> None:
+        """Reads on for a moment and drops it: many clients look for no answer while they still send."""
+        environ[REFUSED] = 413
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await _read_some(transport, DRAIN_OCTETS, keep=False)
 
     async def _call(self, environ: Environ) -> Answer:
         if self._crew is None:
@@ -140,14 +151,15 @@ class Gate:
             return TOO_SLOW
 
 
-async def _read_chunks(transport: Transport, bound: int) -> bytes:
-    """The body, or one octet more than `bound` of a longer one."""
-    body = bytearray()
+async def _read_some(transport: Transport, bound: int, *, keep: bool = True) -> bytes:
+    """The body, cut off at `bound` octets; without `keep` it is read and thrown away."""
+    body, seen = bytearray(), 0
     async for chunk in transport:
-        body += chunk
-        if len(body) > bound:
+        seen += len(chunk)
+        body += chunk if keep else b""
+        if seen >= bound:
             break
-    return bytes(body[: bound + 1])
+    return bytes(body[:bound])
 
 
 def environ_of(scope: Scope) -> Environ:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -124,7 +125,11 @@ class _Quiet(WSGIRequestHandler):
         """Says nothing: scrapes are no news."""
 
 
-class _SixServer(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _SixServer(_Server):
     address_family = socket.AF_INET6
 
 
@@ -143,7 +148,7 @@ def listen(config: Config) -> Callable[[], None]:
             next_step="Use 127.0.0.1:PORT here, or /metrics over HTTPS with server.metrics_token_file.",
         )
     try:
-        server = (_SixServer if ":" in address.host else WSGIServer)(address, _Quiet)
+        server = (_SixServer if ":" in address.host else _Server)(address, _Quiet)
     except OSError as error:
         structlog.get_logger().info("metrics.elsewhere", listen=config.server.metrics_listen, reason=error.strerror)
         return lambda: None

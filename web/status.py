@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography import x509
 
@@ -38,8 +38,11 @@ UNCACHED = ("cache-control", "no-store")
 
 Environ = Mapping[str, Any]
 StartResponse = Callable[[str, Headers], Any]
-Result = tuple[str, Reply]
-"""What the metrics call the outcome, and the answer."""
+Outcome = Literal[
+    "ok", "not_modified", "unauthorized", "try_later", "malformed", "not_found", "method", "refused", "unavailable"
+]
+Result = tuple[Outcome, Reply]
+"""What the metrics call it, and the answer."""
 
 
 class StatusPlane:

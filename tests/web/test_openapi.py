@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and true of what the server does."""
 
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from ca.authority import Authority
 from tests.web.desk import Asker, make_token
+from tests.web.plane import ROOT
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -79,3 +81,17 @@ def test_schemathesis_finds_no_5xx_and_no_answer_that_is_not_described(
             probe()
         except Unsatisfiable:
             assert mode is GenerationMode.NEGATIVE, "nothing can be sent against the document here"
+
+
+def test_docs_name_every_operation_and_no_other(document: dict[str, Any]) -> None:
+    text = (ROOT / "docs/api.md").read_text()
+    told = set(re.findall(r"^\| `(GET|POST|PUT|DELETE) (/api/v1/\S+)`", text, re.MULTILINE))
+    described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+    assert told == described
+
+
+def test_docs_name_every_member_of_a_search(document: dict[str, Any]) -> None:
+    text = (ROOT / "docs/api.md").read_text()
+    for path in ("/api/v1/certificates", "/api/v1/publications"):
+        for parameter in document["paths"][path]["get"]["parameters"]:
+            assert f"`{parameter['name']}`" in text
