@@ -16,6 +16,7 @@ import click
 from ca.errors import CAError
 from cli.files import write_whole
 from cli.place import Place, Ports, default_module
+from cli.processes import part
 from cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _run(session: Session, place: Place, ports: Ports) -> int:
         ready=lambda: _screen(session, place),
         waiting=lambda missing: _step(session, f"still waiting: {'; '.join(missing)} (log: {place.log})"),
     )
-    with place.log.open("a", buffering=1) as log, redirect_stderr(log):
+    with place.open_log() as log, redirect_stderr(log):
         return supervise.run(config, place.configuration, frozenset(FACES), told)
 
 
@@ -128,14 +129,13 @@ def _has_issuer(place: Place) -> bool:
 def _ceremony(place: Place) -> None:
     """Processes of their own, as in earnest: only `ca init` knows the root's PIN."""
     words = ["--root-dir", str(place.root_token), "--transcript", str(place.path / "ceremony"), "--quiet", "--yes"]
-    _run_part(place, "cli.main", "ca", "init", *words)
-    _run_part(place, "cli.samples", "--dir", str(place.path / "samples"))
+    _do_part(place, "cli.main", "ca", "init", *words)
+    _do_part(place, "cli.samples", "--dir", str(place.path / "samples"))
 
 
-def _run_part(place: Place, module: str, *words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words, "--config", str(place.configuration)], stdin=subprocess.DEVNULL
-    )
+def _do_part(place: Place, module: str, *words: str) -> None:
+    with part(module, *words, "--config", str(place.configuration), stdin=subprocess.DEVNULL) as done:
+        done.wait()
     if done.returncode:
         raise CAError("The demo cannot be made.", next_step="Mend what is said above, then start it again.")
 
@@ -180,14 +180,18 @@ def _await(session: Session, place: Place, child: "subprocess.Popen[bytes]") -> 
 
 
 def _missing(place: Place) -> str:
+    """What the doors lack; raises `PinRefused` at once, because no waiting mends that."""
     if not place.root.exists():
         return "the ceremony has not ended"
     from ca import config as configuration
     from cli.probe import doors
+    from cli.signing import demand_pin
 
-    return "; ".join(
-        f"{one.door}: {one.missing}" for one in doors(configuration.load(place.configuration)) if not one.ready
-    )
+    config = configuration.load(place.configuration)
+    missing = [f"{one.door}: {one.missing}" for one in doors(config) if not one.ready]
+    if missing:
+        demand_pin(config)
+    return "; ".join(missing)
 
 
 # --- what people see ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cli import problems
+from cli.processes import join_supervisor
 from cli.session import Session, config_option
 
 NOUNS: Mapping[str, str] = {
@@ -161,6 +162,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """The entry point `certwright`."""
+    join_supervisor()
     sys.exit(run(sys.argv[1:]))
 
 

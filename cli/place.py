@@ -13,16 +13,17 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from ca.errors import BadRequest, CAError, ConfigError, Conflict
 from cli.files import write_whole
+from cli.processes import part
 
 LABEL = "certwright-demo"
 
@@ -65,6 +66,7 @@ allow_networks = ["127.0.0.0/8", "::1/128"]
 """
 
 STOP_SECONDS = 90.0
+LARGE_LOG = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,12 @@ class Place:
         self._provision(module)
         self._configure(ports, module)
 
+    def open_log(self) -> TextIO:
+        """The log to append to; one that grew large makes room, one generation is kept."""
+        if self.log.exists() and self.log.stat().st_size > LARGE_LOG:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        return self.log.open("a", buffering=1)
+
     def start_over(self) -> None:
         """Throws away what an interrupted start has made: before the ceremony's end nothing here is worth keeping."""
         for name in ("hsm", "root", "secrets", "state"):
@@ -198,8 +206,10 @@ class Place:
 
     def _provision(self, module: str) -> None:
         """In a process of its own: this one loads no PKCS#11 module."""
-        words = [sys.executable, "-m", "cli.provision", str(self.path / "hsm"), LABEL, module]
-        if subprocess.run(words, input=self.pin.read_text(), text=True).returncode:
+        words = (str(self.path / "hsm"), LABEL, module)
+        with part("cli.provision", *words, stdin=subprocess.PIPE, text=True) as made:
+            made.communicate(self.pin.read_text())
+        if made.returncode:
             raise CAError("The demo's token cannot be made.", next_step="Mend what is said above, then start it again.")
 
     def _configure(self, ports: Ports, module: str) -> None:

@@ -8,10 +8,12 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ca.errors import CAError, Conflict
 
@@ -42,16 +44,13 @@ def become(kind: str, config: "Config", faces: frozenset[str]) -> int:
 
     from ca import logs
 
-    supervisor = int(os.environ.get(SUPERVISOR, "0"))
-    if supervisor:
-        die_with(supervisor)
     logs.configure(kind)
     _share_counters(config)
     try:
         main = _main(KINDS[kind])
         main(config, faces) if kind == "web" else main(config)
     except CAError as error:
-        if not supervisor:
+        if SUPERVISOR not in os.environ:
             raise
         structlog.get_logger().critical("process.refused", detail=error.detail, next_step=error.next_step)
         return error.exit_code
@@ -72,8 +71,22 @@ def _main(target: str) -> Callable[..., None]:
     return main
 
 
-def demand_free(listen: str) -> None:
-    """Raises Conflict when something listens at host:port already: said before any child starts."""
+def demand_free(listen: str, patience: float = 0.0) -> None:
+    """Raises Conflict when something listens at host:port already, and still does after `patience` seconds.
+
+    A service that was just killed needs a moment to let go of its ports.
+    """
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return _bind(listen)
+        except Conflict:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.1)
+
+
+def _bind(listen: str) -> None:
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -86,6 +99,19 @@ def demand_free(listen: str) -> None:
                 next_step=f"See who does by 'ss -ltnp sport = :{port}', or choose another port "
                 "(server.https_listen, server.http_listen; demo: --https-port, --http-port).",
             ) from None
+
+
+def part(module: str, *words: str, **more: Any) -> "subprocess.Popen[Any]":
+    """Starts `python -m MODULE WORDS` as a part of this process: it ends when this one does, however that ends."""
+    environment = {**os.environ, SUPERVISOR: str(os.getpid())}
+    return subprocess.Popen([sys.executable, "-m", module, *words], env=environment, **more)
+
+
+def join_supervisor() -> None:
+    """Called first by whatever may be a part: from here on it dies with its supervisor, if it has one."""
+    supervisor = int(os.environ.get(SUPERVISOR, "0"))
+    if supervisor:
+        die_with(supervisor)
 
 
 def die_with(parent: int) -> None:

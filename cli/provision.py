@@ -9,10 +9,12 @@ from pathlib import Path
 from ca.errors import CAError
 from ca.keys.softhsm import provision_softhsm
 from cli import problems
+from cli.processes import join_supervisor
 
 
 def main() -> int:
     """Exit code of the error family; a token that is there already stays as it is."""
+    join_supervisor()
     directory, label, module = sys.argv[1:]
     try:
         provision_softhsm(Path(directory), label, sys.stdin.read().strip(), module)

@@ -14,6 +14,7 @@ from ca.names import parse_any
 from ca.records import IssueRequest, Reason
 from cli import problems
 from cli.files import write_whole
+from cli.processes import join_supervisor
 from cli.session import Session, operator
 
 DAY = 86400
@@ -60,6 +61,7 @@ def issue(authority: Authority, folder: Path) -> None:
 
 def main() -> None:
     """The process of its own that the demo starts."""
+    join_supervisor()
     options = argparse.ArgumentParser(prog="python -m cli.samples")
     options.add_argument("--config", type=Path, required=True)
     options.add_argument("--dir", type=Path, required=True)

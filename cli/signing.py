@@ -1,8 +1,6 @@
 """A signer to talk to: the service's, if it runs, else one for as long as a command takes (ceremony, samples)."""
 
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from typing import IO
 from ca.config import Config
 from ca.errors import HSMUnavailable, PinRefused
 from ca.keys.client import SignerClient, SignerHealth
-from cli.processes import SUPERVISOR
+from cli.processes import part
 
 START_SECONDS = 20.0
 SETTLE_SECONDS = 3.0
@@ -40,6 +38,19 @@ def signer(config: Config, path: Path) -> Iterator[SignerClient]:
         client.close()
 
 
+def demand_pin(config: Config) -> None:
+    """Raises `PinRefused` when the service's signer says that; nothing otherwise, also when there is no signer."""
+    client = SignerClient(config.path(config.signer.socket))
+    try:
+        _demand(client.health())
+    except PinRefused:
+        raise
+    except HSMUnavailable:
+        return
+    finally:
+        client.close()
+
+
 def _demand(health: SignerHealth) -> None:
     if health.pin_refused:
         raise PinRefused(health.detail, next_step="Correct the PIN, then run 'certwright key unlock'.")
@@ -49,12 +60,9 @@ def _demand(health: SignerHealth) -> None:
 
 @contextmanager
 def _temporary(client: SignerClient, path: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "cli.main", "serve", "--only", "signer", "--config", str(path)]
-    environment = {**os.environ, SUPERVISOR: str(os.getpid())}
+    words = ("serve", "--only", "signer", "--config", str(path))
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        process = part("cli.main", *words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
             _demand(_first_health(client, process, log))
             yield

@@ -32,6 +32,9 @@ GRACE = 15.0
 FIRST, LONGEST, STEADY = 0.5, 30.0, 60.0
 """Seconds: the pause before a restart, its bound, and the age at which a child counts as steady again."""
 
+PORT_PATIENCE = 5.0
+"""Seconds that the service before this one gets to let go of its ports."""
+
 PATIENCE = 10.0
 """Seconds of waiting for readiness before something is said about it."""
 
@@ -122,7 +125,7 @@ def run(config: Config, path: Path, faces: frozenset[str], told: Told) -> int:
     """
     logs.configure("supervisor")
     for listen in (config.server.https_listen, config.server.http_listen):
-        demand_free(listen)
+        demand_free(listen, PORT_PATIENCE)
     store.migrate(config.database_url(config.database.migrate_url))
     environment = {**os.environ, **prepare(config), SUPERVISOR: str(os.getpid())}
     options = ["--config", str(path), "--faces", ",".join(sorted(faces))]

@@ -54,6 +54,11 @@ def expire_acme(authority: Authority, _fence: int) -> Report:
     return acme_server.expire(authority)
 
 
+def sweep_orders(authority: Authority, _fence: int) -> Report:
+    """Brings ACME orders to an end whose issuance broke off or waits for the HSM."""
+    return acme_server.sweep_orders(authority)
+
+
 def sweep_challenges(authority: Authority, _fence: int) -> Report:
     """Sends challenges again whose answer did not come in time."""
     return validation.sweep(authority)

@@ -31,6 +31,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("publish_root_crls", "scheduler.crl", jobs.publish_root_crls),
     Job("refresh_ocsp", "scheduler.ocsp", jobs.refresh_ocsp),
     Job("sweep_intents", "scheduler.sweep", jobs.sweep_intents),
+    Job("sweep_orders", "scheduler.sweep", jobs.sweep_orders),
     Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),
     Job("renew_responders", "scheduler.renewals", jobs.renew_responders),
     Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),

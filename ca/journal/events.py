@@ -22,7 +22,6 @@ EVENTS: Mapping[str, str] = {
     "issuance.refused": "Policy refused a request; nothing was signed.",
     "issuance.withdrawn": "An intent that was surely not signed was taken back.",
     "issuer.created": "A new generation of a CA exists.",
-    "issuer.state-changed": "A CA began or ceased to issue.",
     "job.failed": "A scheduled job failed; the same failure again is not journalled until the job succeeded.",
     "key.generated": "A key was made in a token; its attributes were read back.",
     "key.state-changed": "A key moved in its life cycle.",
