@@ -76,12 +76,16 @@ def reply(shelved: Shelved, environ: Mapping[str, Any], now: int, *, ranges: boo
 
 
 def _unchanged(shelved: Shelved, environ: Mapping[str, Any]) -> bool:
-    """If-None-Match alone decides when it is there (RFC 9110 §13.2.2)."""
+    """If-None-Match alone decides when it is there (RFC 9110 §13.2.2).
+
+    A date must be the very Last-Modified: thisUpdate is backdated, so a client that sends the time of its own
+    download (`curl -z FILE`) may have fetched after it and before the revocation that this content carries.
+    """
     wanted = environ.get("HTTP_IF_NONE_MATCH")
     if wanted is not None:
         return bool(wanted == shelved.etag or parse_etags(wanted).contains_weak(shelved.etag.strip('"')))
     since = parse_date(environ.get("HTTP_IF_MODIFIED_SINCE"))
-    return since is not None and since.timestamp() >= shelved.publication.this_update
+    return since is not None and since.timestamp() == shelved.publication.this_update
 
 
 def _range_applies(shelved: Shelved, environ: Mapping[str, Any]) -> bool:
