@@ -15,6 +15,7 @@ CANARY = "canary-4711-secret"
 
 @pytest.fixture
 def lines(capsys):
+    structlog.contextvars.clear_contextvars()
     logs.configure("test")
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     structlog.reset_defaults()

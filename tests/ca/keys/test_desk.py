@@ -171,8 +171,8 @@ def test_errors_travel_whole() -> None:
             yield from family(kind)
 
     for kind in family(CAError):
-        if kind.__name__.startswith("_"):
-            continue
+        if kind.__module__ != "ca.errors":
+            continue  # families of rooms above never pass through the signer
         more = {"retry_after": 3} if kind.code == "rate-limited" else {}
         frame = wire.encode(wire.failure(4, kind("what", next_step="do", **more)))  # type: ignore[arg-type]
         answer = wire.decode_answer(frame)
