@@ -37,6 +37,10 @@ class Accounts:
         """The account that has this key, in whatever state. Raises `AccountDoesNotExist`."""
         return self._one("WHERE thumbprint = ?", thumbprint)
 
+    def recent(self, limit: int) -> tuple[Account, ...]:
+        """The newest accounts first, in whatever state."""
+        return self.store.select(ACCOUNT, "ORDER BY created_at DESC, id LIMIT ?", limit)
+
     def set_contact(self, account_id: str, contact: str) -> bool:
         """`contact` is a JSON array."""
         return self._change("contact = ?", account_id, contact)
@@ -86,6 +90,11 @@ class Orders:
         tail = "WHERE account = ? AND status <> 'invalid' AND (created_at, id) < (?, ?)"
         start = (after.created_at, after.id) if after else (2**62, "")
         return self.store.select(ORDER, f"{tail} ORDER BY created_at DESC, id DESC LIMIT ?", account_id, *start, limit)
+
+    def recent(self, limit: int, account_id: str = "") -> tuple[Order, ...]:
+        """The newest orders first, in whatever state, of one account or of all."""
+        tail = "WHERE ? = '' OR account = ? ORDER BY created_at DESC, id LIMIT ?"
+        return self.store.select(ORDER, tail, account_id, account_id, limit)
 
     def make_ready(self, authorization_id: str, expires: int) -> None:
         """Readies each pending order whose last authorization has become valid; none outlives an authorization."""

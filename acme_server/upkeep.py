@@ -41,13 +41,15 @@ def _issue(desk: Desk, order: Order) -> bool | None:
     if desk.now() >= order.expires:
         return _fail(desk, order, "serverInternal", "The CA could not sign before the order expired. Order again.")
     try:
-        issuance.issue(desk, order, issuance.request_for(order, order.public_key, ""))
+        tried = issuance.issue(desk, order, issuance.request_for(order, order.public_key, ""))
     except Unavailable:
         raise
     except PolicyDenied as denied:
         return _fail(desk, order, "rejectedIdentifier", str(denied))
     except CAError:
         return _fail(desk, order, "serverInternal", issuance.AGAIN)
+    if tried == order:
+        return _fail(desk, order, "unauthorized", "The account or an authorization ended while the order waited.")
     return True
 
 
