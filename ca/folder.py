@@ -19,8 +19,9 @@ import msgspec
 from ca.errors import BadRequest, Unavailable
 from ca.records import Publication
 
-_MAGIC = b"CWP1"
-_LENGTH = 4
+_MAGIC = b"CWP2"
+_NUMBER = 4
+"""Octets of the length of the header, and of the CRC-32 over header and body, which follow the magic."""
 _BUCKETS = 64
 _GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){0,3}")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -126,11 +127,12 @@ def _unusable(root: Path, error: OSError) -> Unavailable:
 
 
 def _boot() -> str:
-    """What changes with each boot of this machine; where nothing tells, a reboot is not noticed."""
+    """What changes with each boot of this machine, and with the form of the files; where nothing tells, a reboot
+    is not noticed."""
     try:
-        return _BOOT.read_text().strip()
+        return f"{_MAGIC.decode()} {_BOOT.read_text().strip()}"
     except OSError:
-        return ""
+        return _MAGIC.decode()
 
 
 def _replace(target: Path, content: bytes) -> None:
@@ -155,18 +157,25 @@ def _render(publication: Publication) -> bytes:
             len(publication.body),
         )
     )
-    return b"".join((_MAGIC, len(header).to_bytes(_LENGTH, "big"), header, publication.body))
+    crc = zlib.crc32(publication.body, zlib.crc32(header))
+    return b"".join((_MAGIC, _octets(len(header)), _octets(crc), header, publication.body))
+
+
+def _octets(number: int) -> bytes:
+    return number.to_bytes(_NUMBER, "big")
 
 
 def _parse(path: str, raw: bytes) -> Publication | None:
-    start = len(_MAGIC) + _LENGTH
-    end = start + int.from_bytes(raw[len(_MAGIC) : start], "big")
+    length, crc, start = (len(_MAGIC) + n * _NUMBER for n in range(3))
+    end = start + int.from_bytes(raw[length:crc], "big")
+    if raw[:length] != _MAGIC or raw[crc:start] != _octets(zlib.crc32(memoryview(raw)[start:])):
+        return None  # after a power loss a file can have its length and not its content
     try:
         header = _header.decode(raw[start:end])
     except msgspec.DecodeError:
         return None
     body = raw[end:]
-    if raw[: len(_MAGIC)] != _MAGIC or header.path != path or header.size != len(body):
+    if header.path != path or header.size != len(body):
         return None
     return Publication(
         path,
