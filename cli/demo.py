@@ -150,7 +150,7 @@ def _detach(session: Session, place: Place, ports: Ports) -> int:
     words += ["--http-port", str(ports.http)] if ports.http else []
     with place.output.open("w") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *words],
+            [sys.executable, "-P", "-m", "cli.main", *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -102,9 +102,12 @@ def _bind(listen: str) -> None:
 
 
 def part(module: str, *words: str, **more: Any) -> "subprocess.Popen[Any]":
-    """Starts `python -m MODULE WORDS` as a part of this process: it ends when this one does, however that ends."""
+    """Starts `python -m MODULE WORDS` as a part of this process: it ends when this one does, however that ends.
+
+    -P: what lies in the folder where a person happens to stand is not imported.
+    """
     environment = {**os.environ, SUPERVISOR: str(os.getpid())}
-    return subprocess.Popen([sys.executable, "-m", module, *words], env=environment, **more)
+    return subprocess.Popen([sys.executable, "-P", "-m", module, *words], env=environment, **more)
 
 
 def join_supervisor() -> None:

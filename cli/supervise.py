@@ -130,7 +130,7 @@ def run(config: Config, path: Path, faces: frozenset[str], told: Told) -> int:
     environment = {**os.environ, **prepare(config), SUPERVISOR: str(os.getpid())}
     options = ["--config", str(path), "--faces", ",".join(sorted(faces))]
     children = {
-        name: Child(name, [sys.executable, "-m", "cli.main", "serve", "--only", name, *options], environment)
+        name: Child(name, [sys.executable, "-P", "-m", "cli.main", "serve", "--only", name, *options], environment)
         for name in KINDS
     }
     return asyncio.run(_supervise(children, _announce(config, told)))

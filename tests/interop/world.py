@@ -99,8 +99,13 @@ class Demo:
 
 @contextmanager
 def demo(folder: Path) -> Iterator[Demo]:
-    """Starts the demo as the README says, on free ports, and stops it as the README says."""
+    """Starts the demo as the README says, on free ports, and stops it as the README says.
+
+    The person who starts it stands in a folder that holds a package `ca` of his own, which must not matter.
+    """
     https_port, http_port = free_port(), free_port()
+    (folder.parent / "ca").mkdir()
+    (folder.parent / "ca" / "__init__.py").write_text("raise SystemExit('imported from where the user stands')")
     env = environment(folder.parent)
     ports = ("--https-port", str(https_port), "--http-port", str(http_port))
     try:
