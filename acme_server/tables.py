@@ -41,6 +41,10 @@ class Accounts:
         """The newest accounts first, in whatever state."""
         return self.store.select(ACCOUNT, "ORDER BY created_at DESC, id LIMIT ?", limit)
 
+    def recent(self, limit: int) -> tuple[Account, ...]:
+        """The newest accounts, the newest first."""
+        return self.store.select(ACCOUNT, "ORDER BY created_at DESC, id DESC LIMIT ?", limit)
+
     def set_contact(self, account_id: str, contact: str) -> bool:
         """`contact` is a JSON array."""
         return self._change("contact = ?", account_id, contact)
@@ -95,6 +99,13 @@ class Orders:
         """The newest orders first, in whatever state, of one account or of all."""
         tail = "WHERE ? = '' OR account = ? ORDER BY created_at DESC, id LIMIT ?"
         return self.store.select(ORDER, tail, account_id, account_id, limit)
+
+    def recent(self, limit: int, account_id: str = "") -> tuple[Order, ...]:
+        """The newest orders, of everybody or of one account, the newest first."""
+        tail = "ORDER BY created_at DESC, id DESC LIMIT ?"
+        if account_id:
+            return self.store.select(ORDER, f"WHERE account = ? {tail}", account_id, limit)
+        return self.store.select(ORDER, tail, limit)
 
     def make_ready(self, authorization_id: str, expires: int) -> None:
         """Readies each pending order whose last authorization has become valid; none outlives an authorization."""

@@ -61,6 +61,7 @@ def test_rows_come_back_as_they_were(accounts: Accounts, orders: Orders, proofs:
     needs = [an_authorization(proofs, 1), an_authorization(proofs, 2)]
     order = an_order(orders, 1, *needs)
     assert accounts.get("a1") == accounts.by_key("thumb") == ACCOUNT
+    assert accounts.recent(5) == (ACCOUNT,)
     assert orders.get("o1") == order
     assert proofs.get("z1").name == NAME
     assert [one.id for one in proofs.challenges("z1")] == ["c1"]
@@ -195,6 +196,8 @@ def test_orders_are_paged(orders: Orders) -> None:
     second = orders.of("a1", first[-1], 3)
     assert [one.id for one in (*first, *second)] == ["o4", "o3", "o2", "o1", "o0"]
     assert orders.of("a2", None, 3) == ()
+    assert [one.id for one in orders.recent(2)] == [one.id for one in orders.recent(2, "a1")] == ["o4", "o3"]
+    assert orders.recent(2, "a2") == ()
 
 
 # --- authorizations and challenges --------------------------------------------------------------

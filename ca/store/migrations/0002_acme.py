@@ -26,7 +26,12 @@ def _accounts(db: peewee.Database) -> list[type[peewee.Model]]:
 
 
 def _orders(db: peewee.Database) -> list[type[peewee.Model]]:
-    indexes = ((("account", "created_at", "id"), False), (("status", "expires"), False), (("status", "due_at"), False))
+    indexes = (
+        (("account", "created_at", "id"), False),
+        (("created_at", "id"), False),
+        (("status", "expires"), False),
+        (("status", "due_at"), False),
+    )
 
     class AcmeOrder(base(db, indexes=indexes)):  # type: ignore[misc]
         id = text(primary_key=True)
