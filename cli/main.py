@@ -26,6 +26,9 @@ NOUNS: Mapping[str, str] = {
     "cert": "Certificates: issue, find, revoke.",
     "crl": "Revocation lists.",
     "ocsp": "Revocation answers.",
+    "acme": "What ACME clients did here.",
+    "acme account": "ACME accounts.",
+    "acme order": "ACME orders.",
     "key": "Keys in the token.",
     "profile": "Kinds of certificates, and a bench to test them.",
     "token": "API tokens.",
@@ -52,6 +55,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "crl publish": ("cli.crl:publish", "Publish the CRLs that are due."),
     "crl show": ("cli.crl:show", "Show the published CRLs."),
     "ocsp check": ("cli.ocsp:check", "Ask for a certificate's status as a client does."),
+    "acme account list": ("cli.acme:accounts", "List the accounts."),
+    "acme order list": ("cli.acme:orders", "List the orders, with what went wrong."),
     "key list": ("cli.key:list_", "List the keys."),
     "key show": ("cli.key:show", "Show one key and its attributes."),
     "key unlock": ("cli.key:unlock", "Try the corrected PIN once more."),
@@ -68,7 +73,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 class Verbs(click.Group):
-    """The commands that begin with `prefix` (`cert `), looked up in COMMANDS, imported one by one."""
+    """The commands and nouns that begin with `prefix` (`cert `), looked up in the tables, imported one by one."""
 
     def __init__(self, name: str, prefix: str, text: str) -> None:
         super().__init__(name, help=text, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,35 +81,21 @@ class Verbs(click.Group):
         self.params.append(config_option())
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        own = (name.removeprefix(self.prefix) for name in COMMANDS if name.startswith(self.prefix))
-        return [name for name in own if " " not in name]
+        names = (name.removeprefix(self.prefix) for name in (*COMMANDS, *NOUNS) if name.startswith(self.prefix))
+        return [name for name in names if " " not in name]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(self.prefix + cmd_name)
-        return load(cmd_name, *entry) if entry else None
-
-    def summary(self, name: str) -> str:
-        """The line that stands beside a command in the list."""
-        return COMMANDS[self.prefix + name][1]
+        whole = self.prefix + cmd_name
+        if whole in NOUNS:
+            return Verbs(cmd_name, f"{whole} ", NOUNS[whole])
+        return load(cmd_name, *COMMANDS[whole]) if whole in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self.summary(name)) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, self._summary(self.prefix + name)) for name in self.list_commands(ctx)])
 
-
-class Root(Verbs):
-    """Single commands and nouns."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *NOUNS]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in NOUNS:
-            return Verbs(cmd_name, f"{cmd_name} ", NOUNS[cmd_name])
-        return super().get_command(ctx, cmd_name)
-
-    def summary(self, name: str) -> str:
-        return NOUNS.get(name) or super().summary(name)
+    def _summary(self, whole: str) -> str:
+        return NOUNS[whole] if whole in NOUNS else COMMANDS[whole][1]
 
 
 def load(name: str, target: str, summary: str) -> click.Command:
@@ -119,7 +110,7 @@ def load(name: str, target: str, summary: str) -> click.Command:
 
 def root() -> click.Command:
     """The whole command tree."""
-    made = Root("certwright", "", "An internal PKI: CA in an HSM, ACME, CSR API, OCSP and CRLs, audit journal.")
+    made = Verbs("certwright", "", "An internal PKI: CA in an HSM, ACME, CSR API, OCSP and CRLs, audit journal.")
     shown = click.Option(
         ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version."
     )

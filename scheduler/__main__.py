@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from ca import logs
 from ca.authority import Authority, open_authority
-from ca.clock import at
+from ca.clock import at, system_clock
 from ca.config import Config
 from scheduler.lease import Lease
 from scheduler.run import run_job
@@ -55,7 +55,7 @@ def build(authority: Authority, lease: Lease) -> BackgroundScheduler:
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,
-            next_run_time=at(authority.clock()),
+            next_run_time=at(system_clock()),
         )
     return waker
 

@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from acme_server.records import Account, AccountStatus, Order, OrderStatus
+from acme_server.tables import Accounts, Orders
+from ca import config
+from ca.records import Name, NameKind
+from ca.store import open_store
 from cli import main
 
 
@@ -285,6 +291,26 @@ def test_a_token_of_more_than_ninety_days_is_refused(ca):
 
 def test_a_demo_is_trusted_by_nobody(ca):
     assert "demo" in ca.run("trust", "install", ok=4).stderr
+
+
+def test_acme_lists_tell_what_went_wrong(ca):
+    store = open_store(config.load(ca.place.configuration))
+    names = (Name(NameKind.DNS, "a.test"), Name(NameKind.DNS, "b.test"))
+    error = json.dumps({"detail": "a.test answered 404", "type": "urn:ietf:params:acme:error:unauthorized"})
+    Accounts(store).add(Account("acc1", "thumb", "{}", AccountStatus.VALID, ("mailto:a@a.test",), "", 1_800_000_000))
+    for number, status in enumerate((OrderStatus.INVALID, OrderStatus.PENDING)):
+        order = Order(f"o{number}", "acc1", status, "server", names, (), 0, 0, 4_000_000_000, 1_800_000_000 + number)
+        Orders(store).add(replace(order, error=error if status == "invalid" else ""))
+    store.close()
+    [account] = ca.json("acme", "account", "list")
+    assert (account["id"], account["status"], account["contact"]) == ("acc1", "valid", ["mailto:a@a.test"])
+    rows = ca.json("acme", "order", "list")
+    assert [(row["id"], row["status"], row["why"]) for row in rows] == [
+        ("o1", "pending", None),
+        ("o0", "invalid", "a.test answered 404"),
+    ]
+    assert "a.test answered 404" in ca.run("acme", "order", "list", "--account", "acc1").stdout
+    assert ca.json("acme", "order", "list", "--account", "acc2") == []
 
 
 # --- journal, configuration, database -------------------------------------------------------------

@@ -1,0 +1,119 @@
+"""The timetable: every interval is a key of the configuration, and the process runs it as promised."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from ca import config
+from ca.authority import Report
+from scheduler import __main__ as process
+from scheduler.timetable import TIMETABLE, Job
+
+
+@dataclass
+class Desk:
+    """What waking needs of the authority; the jobs are the test's own."""
+
+    config: object
+    store: object
+    journal: object
+    clock: object
+
+
+class Held:
+    def fence(self) -> int:
+        return 1
+
+
+def test_each_interval_is_a_key_of_the_configuration():
+    known = set(config.keys())
+    defaults = config.Config()
+    for job in TIMETABLE:
+        assert job.every in known
+        assert job.interval(defaults) >= 1
+
+
+def test_names_are_unique_and_each_job_has_its_own_function():
+    assert len({job.name for job in TIMETABLE}) == len(TIMETABLE)
+    assert len({job.run for job in TIMETABLE}) == len(TIMETABLE)
+
+
+def test_what_publishes_runs_under_the_lease():
+    """A replica that publishes without a fence could put older over newer (INC-02)."""
+    everywhere = {job.name for job in TIMETABLE if job.everywhere}
+    assert everywhere == {"renew_own_certificate", "feed_publications"}
+
+
+@pytest.fixture
+def woken(desk, monkeypatch):
+    """Wakes jobs of the test's own over real records, and shuts down at the end."""
+    made = []
+
+    def wake(*jobs: Job):
+        monkeypatch.setattr(process, "TIMETABLE", jobs)
+        waker = process.build(Desk(config.Config(), desk.store, desk.journal, desk.clock), Held())
+        made.append(waker)
+        waker.start()
+        return waker
+
+    yield wake
+    for waker in made:
+        if waker.running:
+            waker.shutdown(wait=True)
+
+
+def test_a_slow_job_never_runs_beside_itself_and_holds_up_no_other(woken):
+    running, most, others = [], [], []
+
+    def slow(*_):
+        running.append(1)
+        most.append(len(running))
+        time.sleep(2.5)
+        running.pop()
+        return Report("x")
+
+    def quick(*_):
+        others.append(1)
+        return Report("x")
+
+    woken(Job("publish_crls", "audit.sequence_every", slow), Job("refresh_ocsp", "audit.sequence_every", quick))
+    time.sleep(3.6)
+    assert max(most) == 1
+    assert len(others) >= 3
+
+
+def test_shutting_down_finishes_the_running_job(woken):
+    began, ended = threading.Event(), threading.Event()
+
+    def slow(*_):
+        began.set()
+        time.sleep(1)
+        ended.set()
+        return Report("x")
+
+    waker = woken(Job("publish_crls", "scheduler.crl", slow))
+    assert began.wait(5)
+    waker.shutdown(wait=True)
+    assert ended.is_set()
+
+
+@pytest.mark.slow
+def test_a_failing_job_does_not_end_the_process_and_sigterm_does(tmp_path, sqlite_url):
+    """The whole process over an empty CA: jobs that need an issuer or a signer fail, and nothing else happens."""
+    (tmp_path / "c.toml").write_text(f'mode = "demo"\n[database]\nurl = "{sqlite_url}"\n')
+    command = [sys.executable, "-m", "scheduler", "--config", str(tmp_path / "c.toml")]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"})
+    time.sleep(6)
+    assert running.poll() is None
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert "job.failed" in said
+    assert "scheduler.stopped" in said
+    assert "Traceback" not in said
