@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from ca.errors import ConfigError
 
@@ -202,6 +208,13 @@ class Config(BaseSettings):
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
     _root: Path = PrivateAttr(Path("."))
 
+    @model_validator(mode="after")
+    def _responder_outlives_its_answers(self) -> "Config":
+        """O-05: half of a responder's life, when it is renewed, has room for one answer's whole life."""
+        if self.signer.responder_days * 86400 < 2 * self.ca.ocsp_life:
+            raise ValueError("signer.responder_days must be at least twice ca.ocsp_life")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
@@ -236,6 +249,11 @@ def load(path: Path | str | None = None) -> Config:
     except ValidationError as error:
         problems = "; ".join(_problem(one) for one in error.errors())
         raise ConfigError(f"{path}: {problems}.", next_step="Run 'certwright config show' for all keys.") from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"A variable of the environment cannot be read: {error}.",
+            next_step="Write lists and sections as JSON, for instance '[\"127.0.0.1:8053\"]'.",
+        ) from None
     config._root = path.resolve().parent
     return config
 
@@ -257,13 +275,18 @@ def _read(path: Path) -> dict[str, Any]:
 def _refuse_environment_for_security(values: Mapping[str, Any]) -> None:
     if values.get("mode", "production") != "production":
         return
-    prefixes = tuple("CERTWRIGHT_" + key.upper().replace(".", "__") for key in SECURITY_KEYS)
-    found = sorted(name for name in map(str.upper, os.environ) if name.startswith(prefixes))
+    found = sorted(name for name in map(str.upper, os.environ) if any(_sets(name, key) for key in SECURITY_KEYS))
     if found:
         raise ConfigError(
             f"In production mode security keys come from the file alone, but the environment sets {', '.join(found)}.",
             next_step="Write them into the file, or unset them.",
         )
+
+
+def _sets(variable: str, key: str) -> bool:
+    """Whether a variable of the environment sets a key: by its name, by one below it, or as JSON of a section above."""
+    wanted = "CERTWRIGHT_" + key.upper().replace(".", "__")
+    return variable == wanted or variable.startswith(f"{wanted}__") or wanted.startswith(f"{variable}__")
 
 
 def _problem(error: Mapping[str, Any]) -> str:
