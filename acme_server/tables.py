@@ -38,10 +38,6 @@ class Accounts:
         return self._one("WHERE thumbprint = ?", thumbprint)
 
     def recent(self, limit: int) -> tuple[Account, ...]:
-        """The newest accounts first, in whatever state."""
-        return self.store.select(ACCOUNT, "ORDER BY created_at DESC, id LIMIT ?", limit)
-
-    def recent(self, limit: int) -> tuple[Account, ...]:
         """The newest accounts, the newest first."""
         return self.store.select(ACCOUNT, "ORDER BY created_at DESC, id DESC LIMIT ?", limit)
 
@@ -94,11 +90,6 @@ class Orders:
         tail = "WHERE account = ? AND status <> 'invalid' AND (created_at, id) < (?, ?)"
         start = (after.created_at, after.id) if after else (2**62, "")
         return self.store.select(ORDER, f"{tail} ORDER BY created_at DESC, id DESC LIMIT ?", account_id, *start, limit)
-
-    def recent(self, limit: int, account_id: str = "") -> tuple[Order, ...]:
-        """The newest orders first, in whatever state, of one account or of all."""
-        tail = "WHERE ? = '' OR account = ? ORDER BY created_at DESC, id LIMIT ?"
-        return self.store.select(ORDER, tail, account_id, account_id, limit)
 
     def recent(self, limit: int, account_id: str = "") -> tuple[Order, ...]:
         """The newest orders, of everybody or of one account, the newest first."""
