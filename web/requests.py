@@ -6,7 +6,7 @@ This is the one place that logs requests.
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -27,10 +27,12 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 """For every answer that does not set its own."""
+
+STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+"""In production only: browsers keep it by host for all ports, and a demo shares `localhost` with everyone's work."""
 
 Network = IPv4Network | IPv6Network
 
@@ -38,8 +40,9 @@ Network = IPv4Network | IPv6Network
 def install(app: Flask, config: Config) -> None:
     """Puts it all around the app's views."""
     app.wsgi_app = Proxied(app.wsgi_app, networks(config.server.trusted_proxies))  # type: ignore[method-assign]
+    headers = {**SECURITY_HEADERS, **(STRICT_TRANSPORT if config.mode == "production" else {})}
     app.before_request(_begin)
-    app.after_request(_end)
+    app.after_request(lambda response: _end(response, headers))
 
 
 def _begin() -> None:
@@ -52,8 +55,8 @@ def _begin() -> None:
         abort(request.environ[REFUSED])
 
 
-def _end(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
+def _end(response: Response, headers: Mapping[str, str]) -> Response:
+    for name, value in headers.items():
         response.headers.setdefault(name, value)
     response.headers[ID_HEADER] = g.request_id
     if request.path not in QUIET or response.status_code >= 500:

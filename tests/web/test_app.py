@@ -15,6 +15,7 @@ from ca.config import Config
 from ca.errors import CAError, ConfigError
 from tests.ca.authority.world import World
 from tests.web.desk import CERTIFICATES, Asker, problem
+from web import requests
 from web.app import create_app
 from web.problems import STATUS, status_of
 from web.requests import client_address, networks
@@ -100,7 +101,14 @@ def test_every_answer_has_an_id_and_the_security_headers(client: FlaskClient) ->
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-        assert "max-age" in answer.headers["Strict-Transport-Security"]
+        assert "Strict-Transport-Security" not in answer.headers, "a demo must not bind localhost to HTTPS"
+
+
+def test_in_production_browsers_are_told_to_stay_with_https() -> None:
+    app = Flask("production")
+    requests.install(app, Config(mode="production"))
+    answer = app.test_client().get("/")
+    assert "max-age" in answer.headers["Strict-Transport-Security"]
 
 
 @pytest.mark.parametrize(

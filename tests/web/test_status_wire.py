@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.web.plane import ROOT, Plane, Process, get_path
+from tests.web.plane import ROOT, Plane, Process, free_port, get_path
 
 MALFORMED = bytes.fromhex("30030a0101")
 
@@ -209,3 +212,61 @@ def test_the_process_imports_neither_database_nor_keys() -> None:
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=20)
+
+
+# --- nginx --------------------------------------------------------------------------------------
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log notice;
+events {{ worker_connections 64; }}
+http {{
+    access_log off; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
+    fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+    server {{
+        listen 127.0.0.1:{port} ssl; server_name a.test;
+        ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key;
+        ssl_stapling on; ssl_stapling_verify on; ssl_trusted_certificate {folder}/trusted.pem;
+        ssl_stapling_responder {responder};
+        return 200 "ok";
+    }}
+}}
+"""
+
+
+@pytest.mark.slow
+def test_nginx_staples_what_is_published(plane: Plane, status_process: Process, files: Path) -> None:
+    """§4: nginx fetches lazily by GET over HTTP/1.0 and verifies before it staples."""
+    if shutil.which("nginx") is None:
+        pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
+    key = ec.generate_private_key(ec.SECP256R1())
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    leaf = x509.load_der_x509_certificate(plane.hierarchy.issue(plane.hierarchy.request("a.test", public_key=spki)))
+    plane.publish_answers(leaf.serial_number)
+    issuer = (files / "issuer.pem").read_bytes()
+    (files / "server.pem").write_bytes(leaf.public_bytes(Encoding.PEM) + issuer)
+    (files / "server.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (files / "trusted.pem").write_bytes(issuer + (files / "roots.pem").read_bytes())
+    port = free_port()
+    responder = status_process.url + "/ocsp"
+    (files / "nginx.conf").write_text(NGINX.format(folder=files, port=port, responder=responder))
+    files.chmod(0o755)
+    with subprocess.Popen(["nginx", "-c", str(files / "nginx.conf"), "-e", str(files / "error.log")]) as nginx:
+        try:
+            text = _stapled(files, port)
+        finally:
+            nginx.terminate()
+    assert "OCSP Response Status: successful" in text, (files / "error.log").read_text()
+    assert "Cert Status: good" in text
+
+
+def _stapled(files: Path, port: int) -> str:
+    """What openssl sees stapled, once nginx has fetched it; the last words if it never does."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "a.test", "-status"]
+    text = ""
+    for _ in range(40):
+        done = subprocess.run([*command, "-CAfile", "roots.pem"], cwd=files, input="", capture_output=True, text=True)
+        text = done.stdout + done.stderr
+        if "OCSP Response Status" in text:
+            break
+        time.sleep(0.1)
+    return text

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 
 import msgspec
 from apiflask import APIBlueprint
@@ -17,6 +18,7 @@ from ca.records import Certificate, IssueRequest, Query, serial_hex
 from web.api import models, once, spec
 from web.signin import bearer, principal
 
+_SERIAL = re.compile("[0-9a-fA-F]{1,40}")
 PEM_CHAIN = "application/pem-certificate-chain"
 RAW_TYPES = ("application/pkcs10", "application/x-pem-file", "application/octet-stream", "text/plain")
 
@@ -150,9 +152,11 @@ def _own(authority: Authority, serial: str) -> Certificate:
     missing = NotFound(
         f"There is no certificate {serial[:80]!r} of this token.", next_step="See GET /api/v1/certificates."
     )
+    if not _SERIAL.fullmatch(serial):
+        raise missing
     try:
         certificate = authority.certificate(int(serial, 16))
-    except (ValueError, NotFound):
+    except NotFound:
         raise missing from None
     if not principal().owns(certificate):
         raise missing
