@@ -248,7 +248,7 @@ def load(path: Path | str | None = None) -> Config:
         config = Config(**values)
     except ValidationError as error:
         problems = "; ".join(_problem(one) for one in error.errors())
-        raise ConfigError(f"{path}: {problems}.", next_step="Run 'certwright config show' for all keys.") from None
+        raise ConfigError(f"{path}: {problems}.", next_step="Run 'certwright config show --defaults' for all keys.") from None
     except SettingsError as error:
         raise ConfigError(
             f"A variable of the environment cannot be read: {error}.",

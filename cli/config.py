@@ -6,12 +6,16 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.output import answer, table
 from cli.session import Session, command
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,47 @@ def check(session: Session) -> None:
 
 @command()
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
-def show(session: Session, origin: bool) -> None:
+@click.option("--defaults", is_flag=True, help="Show every key with its default and meaning; needs no file.")
+def show(session: Session, origin: bool, defaults: bool) -> None:
     """Shows each value that holds. Passwords in URLs are left out."""
+    if defaults:
+        return _show_defaults(session)
     settings = list(effective(session))
     value = {one.key: {"value": one.value, "origin": one.origin} if origin else one.value for one in settings}
     head = ("key", "value", "origin") if origin else ("key", "value")
     rows = [(one.key, json.dumps(one.value), one.origin)[: len(head)] for one in settings]
     answer(session, value, lambda: table(head, rows, ""))
+    return None
+
+
+def _show_defaults(session: Session) -> None:
+    from ca.config import Config
+
+    known = list(described(Config))
+    value = {one.key: {"default": one.default, "meaning": one.meaning} for one in known}
+    rows = [(one.key, json.dumps(one.default), one.meaning) for one in known]
+    answer(session, value, lambda: table(("key", "default", "meaning"), rows, ""))
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the configuration as its definition describes it."""
+
+    key: str
+    field: "FieldInfo"
+    default: Any
+    meaning: str
+
+
+def described(model: "type[BaseModel]", prefix: str = "") -> Iterator[Key]:
+    """Every key below a model, in the order of its definition; the profiles are tables of their own."""
+    defaults = model.model_construct().model_dump(mode="json")
+    for name, field in model.model_fields.items():
+        narrower = getattr(field.annotation, "model_fields", None)
+        if narrower is not None and isinstance(field.annotation, type):
+            yield from described(field.annotation, f"{prefix}{name}.")
+        elif (prefix, name) != ("", "profiles"):
+            yield Key(prefix + name, field, defaults[name], field.description or "")
 
 
 def effective(session: Session) -> Iterator[Setting]:

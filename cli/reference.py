@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from ca import errors
 from ca.config import Config, ProfileConfig
 from ca.journal.events import EVENTS
 from cli import main
+from cli.config import described
 from cli.session import shared_options
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -69,25 +70,17 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
 
 def configuration() -> str:
     """Every key: its type, its default, its meaning."""
-    rows = [(f"`{key}`", kind, f"`{json.dumps(default)}`", text) for key, kind, default, text in _keys(Config)]
-    return table(("key", "type", "default", "meaning"), rows)
+    return _keys(Config)
 
 
 def profile() -> str:
     """The keys of one profile."""
-    rows = [(f"`{key}`", kind, f"`{json.dumps(default)}`", text) for key, kind, default, text in _keys(ProfileConfig)]
+    return _keys(ProfileConfig)
+
+
+def _keys(model: type[BaseModel]) -> str:
+    rows = [(f"`{one.key}`", _kind(one.field), f"`{json.dumps(one.default)}`", one.meaning) for one in described(model)]
     return table(("key", "type", "default", "meaning"), rows)
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    defaults = model.model_construct().model_dump(mode="json")
-    for name, field in model.model_fields.items():
-        if name == "profiles" and not prefix:
-            continue
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys(field.annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name, _kind(field), defaults[name], field.description or ""
 
 
 def _kind(field: FieldInfo) -> str:

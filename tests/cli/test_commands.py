@@ -351,6 +351,10 @@ def test_a_wrong_key_is_named_with_the_nearest(ca, tmp_path):
     (tmp_path / "wrong.toml").write_text('mode = "demo"\n[server]\nhttps_lissten = "127.0.0.1:1"\n')
     refused = ca.run("config", "check", "--config", tmp_path / "wrong.toml", ok=2)
     assert "server.https_listen" in refused.stderr
+    assert "config show --defaults" in refused.stderr
+    known = ca.json("config", "show", "--defaults", "--config", tmp_path / "wrong.toml")
+    assert known["server.https_listen"]["default"] == "127.0.0.1:8443"
+    assert set(known) == set(config.keys()) - {"profiles"}
 
 
 def test_database_up_to_date(ca):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ca.config import SECURITY_KEYS, keys
+from ca.config import SECURITY_KEYS, Config, keys
 from ca.journal.events import EVENTS
 from cli import main, problems, reference
+from cli.config import described
 from scheduler.timetable import TIMETABLE
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def test_configuration_keys_are_explained():
 
 
 def test_every_configuration_key_has_a_meaning():
-    assert not [key for key, _, _, text in reference._keys(reference.Config) if not text]
+    assert not [one.key for one in described(Config) if not one.meaning]
 
 
 def test_security_keys_are_named():
