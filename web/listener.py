@@ -20,7 +20,7 @@ from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
 
-from ca.errors import Conflict
+from ca.errors import ConfigError, Conflict
 
 CONNECTIONS = 1024
 """Connections that one worker holds open; more wait in the backlog."""
@@ -40,8 +40,10 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """`127.0.0.1:8443`, `[::1]:8443` or `localhost:8443`."""
+        """`127.0.0.1:8443`, `[::1]:8443` or `localhost:8443`. Raises `ConfigError`."""
         host, _, port = text.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ConfigError(f"{text!r} is no address to listen on.", next_step="Write HOST:PORT or [IPV6]:PORT.")
         return cls(host.strip("[]"), int(port))
 
 
@@ -94,21 +96,29 @@ class Listener(MPServer):
 
 def bind(address: Address, backlog: int = 1024) -> socket.socket:
     """A listening TCP socket. Raises `Conflict` when the address is in use or not this machine's."""
-    family, kind, _, _, target = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
-    listening = socket.socket(family, kind)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _drop_dead_clients(listening)
-        listening.bind(target)
+        listening = _bound(address)
         listening.listen(backlog)
     except OSError as error:
-        listening.close()
         raise Conflict(
             f"Cannot listen at {address.host}:{address.port}: {error.strerror}.",
             next_step=f"See who does by 'ss -ltnp sport = :{address.port}', or choose another port.",
         ) from None
     listening.setblocking(False)
     listening.set_inheritable(True)
+    return listening
+
+
+def _bound(address: Address) -> socket.socket:
+    family, kind, _, _, target = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _drop_dead_clients(listening)
+        listening.bind(target)
+    except OSError:
+        listening.close()
+        raise
     return listening
 
 

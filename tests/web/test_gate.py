@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from ca.errors import ConfigError, Conflict
 from tests.web.plane import ROOT, Process, free_port, wait_for
+from web.listener import Address, bind
 
 APPLICATION = """
 import json, sys, time
@@ -168,6 +170,26 @@ def test_slow_bodies_take_no_thread(gate: Process) -> None:
     assert get(gate, "/").startswith(b"HTTP/1.1 200")
     for connection in slow:
         connection.close()
+
+
+# --- the listener -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "8443", ":8443", "host:", "host:x", "host:65536", "host:-1", "host:٣"])
+def test_what_is_no_address_is_a_configuration_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="no address"):
+        Address.parse(text)
+
+
+def test_addresses_are_bound_once_and_errors_say_what_to_do() -> None:
+    assert Address.parse("[::1]:8443") == ("::1", 8443)
+    first = bind(Address("127.0.0.1", 0))
+    port = first.getsockname()[1]
+    for address in (Address("127.0.0.1", port), Address("192.0.2.1", 80), Address("no.such.invalid", 80)):
+        with pytest.raises(Conflict, match="Cannot listen") as refused:
+            bind(address)
+        assert "ss -ltnp" in refused.value.next_step
+    first.close()
 
 
 # --- TLS and replacement ------------------------------------------------------------------------
