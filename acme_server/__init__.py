@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def blueprint(authority: "Authority") -> "Blueprint":
-    """Every ACME URL, to be mounted at /acme. Raises `ConfigError` if the nonces' folder cannot be used."""
+    """Every ACME URL, to be mounted at /acme. Raises `ConfigError` for profiles or a nonces' folder that cannot be."""
     from acme_server import door
 
     return door.blueprint(authority)

@@ -18,7 +18,8 @@ from acme_server.errors import KeyInUse, TooLarge, UserActionRequired, WrongMedi
 from acme_server.nonces import Nonces
 from acme_server.routes import ROUTES, Knock, Route
 from ca.authority import Authority
-from ca.errors import CAError, NotFound, RateLimited, Unavailable
+from ca.errors import CAError, ConfigError, NotFound, RateLimited, Unavailable
+from ca.profiles import OWN_PROFILE
 
 MEDIA_TYPE = "application/jose+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -44,6 +45,7 @@ class Door:
 
     def __init__(self, authority: Authority) -> None:
         acme = authority.config.acme
+        _demand_profiles(authority)
         self.desk = Desk(authority)
         self.nonces = Nonces(authority.config.path(acme.nonce_dir), acme.nonce_life, authority.clock)
 
@@ -134,6 +136,16 @@ class Door:
         if request.path.endswith("/directory"):
             return answer.links
         return {"index": self.desk.urls.directory(), **answer.links}
+
+
+def _demand_profiles(authority: Authority) -> None:
+    """Every profile that is offered exists, and is not the product's own. Raises `ConfigError`."""
+    offered, there = authority.config.acme.profiles, set(authority.profiles) - {OWN_PROFILE}
+    if not offered or set(offered) - there:
+        raise ConfigError(
+            f"acme.profiles names {', '.join(offered) or 'nothing'}.",
+            next_step=f"Name some of {', '.join(sorted(there))}, the default first.",
+        )
 
 
 def _body() -> bytes:

@@ -8,9 +8,12 @@ from flask import Flask
 
 from acme_server.jwk import ALGORITHMS
 from acme_server.routes import ROUTES, Knock
+from ca.authority import Authority
+from ca.errors import ConfigError
 from tests.acme_server import signing
 from tests.acme_server.client import ORIGIN, TYPE, Client, csr, refused
 from tests.acme_server.signing import b64
+from tests.acme_server.test_accounts import setting
 
 FILL = {"<account_id>": "x", "<after>": "x", "<order_id>": "x", "<authorization_id>": "x", "<challenge_id>": "x",
         "<serial>": "01ab", "<profile>": "server"}  # fmt: skip
@@ -78,6 +81,14 @@ def test_A09_directory_and_new_nonce_are_there_by_post_as_get_too(registered: Cl
     answer = registered.post(url)
     assert answer.status_code in (200, 204)
     assert answer.headers["Replay-Nonce"]
+
+
+@pytest.mark.parametrize("profiles", [[], ["own"], ["server", "nothing"]])
+def test_profiles_that_cannot_be_offered_stop_the_start(
+    client: Client, authority: Authority, profiles: list[str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"acme\.profiles"), setting(authority, client, profiles=profiles):
+        pass
 
 
 # --- nonces -------------------------------------------------------------------------------------

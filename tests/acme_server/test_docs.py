@@ -1,0 +1,33 @@
+"""docs/acme.md says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from acme_server import problems
+from acme_server.validation.wire import Outcome
+from ca.config import keys
+from tests.acme_server.test_problems import OWN, make
+
+PAGE = (Path(__file__).parents[2] / "docs" / "acme.md").read_text()
+ACME = [kind for kind in OWN if kind.code.startswith("acme-")]
+
+
+@pytest.mark.parametrize("kind", ACME, ids=lambda kind: kind.code)
+def test_every_error_of_acme_has_its_line(kind: type) -> None:
+    error, status = problems.line(make(kind))
+    assert f"| `{kind.code}` | `{error}` | {status} |" in PAGE  # type: ignore[attr-defined]
+
+
+def test_no_line_tells_of_an_error_that_is_none() -> None:
+    assert set(re.findall(r"^\| `(acme-[a-z-]+)` \|", PAGE, re.MULTILINE)) == {kind.code for kind in ACME}
+
+
+def test_every_configuration_key_that_is_named_exists() -> None:
+    assert set(re.findall(r"`(acme\.[a-z_.]+)`", PAGE)) - {"acme.refused"} <= set(keys())
+
+
+@pytest.mark.parametrize("kind", [Outcome.DNS, Outcome.CONNECTION, Outcome.TLS, "incorrectResponse", "unauthorized"])
+def test_every_failure_of_a_challenge_has_its_line(kind: str) -> None:
+    assert f"| `{kind}` |" in PAGE
