@@ -196,6 +196,13 @@ class SigningRefused(HSMError):
     code = "signing-refused"
 
 
+class LedgerBroken(HSMUnavailable):
+    """The signer's ledger is damaged, cut or cannot be written: the signer signs nothing until that is mended."""
+
+    code = "ledger-broken"
+    exit_code = 1
+
+
 # --- what must never happen, and is stopped -----------------------------------------------------
 
 

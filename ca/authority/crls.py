@@ -42,23 +42,26 @@ def try_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> bool:
 
 
 def publish_shard(desk: Desk, issuer_id: str, shard: int, fence: int = 0) -> None:
-    """Signs and publishes one shard now. Raises the HSM family (marks stay) or what the gate refuses."""
+    """Signs and publishes one shard now. Raises the HSM family (marks stay) or what the gate refuses.
+
+    Of two that run at a time the older may find that the signer has signed the newer: then it leaves the shard to it.
+    """
     issuer = desk.store.issuer(issuer_id)
-    now = desk.clock()
     with desk.store.transaction():
+        now = desk.clock()  # behind the lock: with the number, the time rises too
         state = desk.store.number_crl(issuer_id, shard, now)
         revoked = desk.store.revoked(issuer_id, shard, not_after_from=state.this_update)
     this_update = max(now - BACKDATE, state.this_update, *(fact.revoked_at for fact in revoked))
     next_update = min(this_update + desk.config.ca.crl_life, crl.not_after(issuer))
     url = crl.shard_url(desk.config.server.status_url, issuer_id, shard)
     key = desk.signing_key(issuer.key_id, SignKind.CRL)
-    der = crl.build(issuer, key, revoked, state.number, this_update, next_update, url)
     path = crl.shard_path(issuer_id, shard)
     try:
+        der = crl.build(issuer, key, revoked, state.number, this_update, next_update, url)
         _gate(desk, path, der)
         _put(desk, state, Publication(path, der, state.number, crl.CONTENT_TYPE, this_update, next_update, fence))
     except StalePublication:
-        return  # a newer one went out while this was being signed
+        return  # a newer one was signed or went out meanwhile; the mark stays until it is published
 
 
 def _gate(desk: Desk, path: str, der: bytes) -> None:

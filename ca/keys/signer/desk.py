@@ -3,6 +3,7 @@
 Nothing here reads sockets or knows PINs. Each method may be called from any thread.
 """
 
+import os
 import re
 import secrets
 from collections import Counter
@@ -23,14 +24,16 @@ from ca.errors import BadRequest, Conflict, KeyMismatch, PossiblySigned, Signing
 from ca.keys import wire
 from ca.keys.algorithms import ALGORITHMS, PublicKey, load_spki, spki_of
 from ca.keys.handles import private_key_over
+from ca.keys.ledger import RESPONDER
 from ca.keys.ring import KeyState, advance
 from ca.keys.signer import responder, rules
+from ca.keys.signer.book import Book, Deed
 from ca.keys.signer.custody import Custody
 from ca.keys.signer.lanes import LANES, Lane, Lanes
 from ca.keys.signer.peers import Grant, permit
 from ca.keys.signer.pins import Pinned, Pins
 from ca.keys.token import Token, TokenKey
-from ca.records import Key, KeyPurpose, Responder
+from ca.records import Key, KeyPurpose, Responder, serial_hex
 
 log = structlog.get_logger()
 
@@ -49,10 +52,11 @@ class Limits:
 class Desk:
     """Answers requests. `answer` is the only door."""
 
-    def __init__(self, custody: Custody, pins: Pins, lanes: Lanes, limits: Limits, clock: Clock) -> None:
+    def __init__(self, custody: Custody, pins: Pins, lanes: Lanes, book: Book, limits: Limits, clock: Clock) -> None:
         self._custody = custody
         self._pins = pins
         self._lanes = lanes
+        self._book = book
         self._limits = limits
         self._clock = clock
         self._signed: Counter[str] = Counter()
@@ -61,15 +65,20 @@ class Desk:
     def answer(self, grant: Grant, request: wire.Requests) -> wire.Answers:
         """Carries out what the peer may ask for. Raises `CAError`."""
         permit(grant, request)
+        if isinstance(request, wire.Sign):
+            return self.sign(grant.uid, request)
         return _OPERATIONS[type(request)](self, request)
 
     # --- signing ---
 
-    def sign(self, request: wire.Sign) -> wire.Signature:
-        """Rules, turn, signature, verification: in this order, and nothing leaves unverified."""
+    def sign(self, peer: int, request: wire.Sign) -> wire.Signature:
+        """Rules, turn, signature, verification, ledger: in this order, and nothing leaves before the last of them."""
         pinned = self._pins.get(request.key)
-        rules.permit(request.kind, request.tbs, pinned.facts())
-        with self._turn(LANES[request.kind], request), self._custody.token() as token:
+        seen = rules.permit(request.kind, request.tbs, pinned.facts())
+        deed = Deed(request.key, request.kind.value, peer, request.tbs, seen)
+        # Left from right to left: the turn at the token ends before the wait for the disk begins.
+        entered = self._book.entered(deed, self._patience(request))
+        with entered, self._turn(LANES[request.kind], request), self._custody.token() as token:
             signature = self._verified(token, pinned, request.tbs)
         self._signed[request.kind.value] += 1
         return wire.Signature(request.id, signature)
@@ -88,7 +97,10 @@ class Desk:
         return signature
 
     def _turn(self, lane: Lane, request: wire.Requests) -> AbstractContextManager[None]:
-        return self._lanes.turn(lane, min(request.seconds, self._limits.seconds))
+        return self._lanes.turn(lane, self._patience(request))
+
+    def _patience(self, request: wire.Request) -> float:
+        return min(request.seconds, self._limits.seconds)
 
     # --- ceremony ---
 
@@ -167,14 +179,21 @@ class Desk:
         number = 1 + sum(one.issuer == issuer.key.id for one in self._pins.all())
         key_id = f"{issuer.key.id}-ocsp-{number}"
         made = token.generate(key_id, secrets.token_bytes(16), issuer.key.algorithm)
-        issuer_key = private_key_over(_public_key(issuer.key.spki), partial(self._verified, token, issuer))
-        certificate = responder.build(own, issuer_key, load_spki(made.spki), life, secrets.token_bytes(16))
+        serial = responder.serial(secrets.token_bytes(16))
+        issuer_key = private_key_over(_public_key(issuer.key.spki), partial(self._delegated, token, issuer, serial))
+        certificate = responder.build(own, issuer_key, load_spki(made.spki), life, serial)
         key = self._key(key_id, KeyPurpose.RESPONDER, made, token, KeyState.ACTIVE)
         pinned = Pinned(key, made.key_id, certificate.public_bytes(Encoding.DER), issuer.key.id)
         self._confirm(token, pinned)
         self._pins.add(pinned)
         log.info("responder.renewed", key=key_id, issuer=issuer.key.id)
         return pinned
+
+    def _delegated(self, token: Token, issuer: Pinned, serial: int, tbs: bytes) -> bytes:
+        """The issuing key's signature over a responder's certificate, entered as the signer's own deed."""
+        deed = Deed(issuer.key.id, RESPONDER, os.getuid(), tbs, rules.Seen(serial_hex(serial)))
+        with self._book.entered(deed, self._limits.seconds):
+            return self._verified(token, issuer, tbs)
 
     def _retire_expired(self, token: Token, issuer: str) -> None:
         """Destroys the keys of responders whose certificate has ended: nothing they signed is current (KC-09)."""
@@ -198,9 +217,10 @@ class Desk:
         """The health, as a value."""
         why, faults = self._custody.fault(), self._custody.faults()
         problems = [str(why)] if why else [f"{key}: {detail}" for key, detail in faults.items()]
+        problems += [str(one) for one in [self._book.fault()] if one]
         return wire.SignerHealth(
             ok=not problems,
-            detail=" ".join(problems) or "The token is open and every key is as pinned.",
+            detail=" ".join(problems) or "The token is open, every key is as pinned, and the ledger is whole.",
             token=self._custody.info(),
             software=self._custody.software(),
             pin_refused=bool(why and why.code == "pin-refused"),
@@ -217,7 +237,6 @@ class Desk:
 
 
 _OPERATIONS: Mapping[type[wire.Request], Callable[[Desk, Any], wire.Answers]] = {
-    wire.Sign: Desk.sign,
     wire.Generate: Desk.generate,
     wire.Certify: Desk.certify,
     wire.RenewResponder: Desk.renew_responder,

@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ca.errors import Denied
 from ca.keys import wire
@@ -16,11 +16,15 @@ _EVERYTHING = "*"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a peer may do: operations by their name on the wire, keys by id (`*` for all), kinds to sign."""
+    """What a peer may do: operations by their name on the wire, keys by id (`*` for all), kinds to sign.
+
+    `uid` is the peer itself, once it has come.
+    """
 
     operations: frozenset[str]
     keys: frozenset[str]
     kinds: frozenset[SignKind]
+    uid: int = -1
 
 
 FULL = Grant(
@@ -40,7 +44,7 @@ class Peers:
         """The peer's rights. Raises `Denied`."""
         if uid not in self._table:
             raise Denied(f"The user with uid {uid} may not talk to the signer.", next_step="Run it as the right user.")
-        return self._table[uid]
+        return replace(self._table[uid], uid=uid)
 
 
 def permit(grant: Grant, request: wire.Requests) -> None:

@@ -18,12 +18,15 @@ from ca.config import Config
 from ca.errors import Conflict, HSMUnavailable
 from ca.keys.module import Module
 from ca.keys.pin import RefusedPin, read_pin
+from ca.keys.signer.book import Book
 from ca.keys.signer.custody import Custody
 from ca.keys.signer.desk import Desk, Limits
 from ca.keys.signer.doors import Doors
 from ca.keys.signer.lanes import Lanes
+from ca.keys.signer.ledger import Ledger
 from ca.keys.signer.peers import Peers
 from ca.keys.signer.pins import Pins
+from ca.keys.signer.tally import Tally
 from ca.keys.token import Token
 
 log = structlog.get_logger()
@@ -50,15 +53,29 @@ def run(config: Config, clock: Clock = system_clock) -> None:
     lanes = Lanes(config.hsm.sessions, config.signer.queue)
     custody = _custody(config, state, pins)
     limits = Limits(float(config.signer.timeout), config.signer.responder_days)
-    doors = Doors(config.path(config.signer.socket), Desk(custody, pins, lanes, limits, clock), Peers())
+    ledger = Ledger(_ledger_folder(state, pins))
+    tally = Tally(ledger, clock)
+    desk = Desk(custody, pins, lanes, Book(ledger, tally, clock), limits, clock)
+    doors = Doors(config.path(config.signer.socket), desk, Peers())
     custody.start()
+    tally.start()
     doors.start()
     log.info("signer.started", socket=str(config.path(config.signer.socket)), keys=len(pins.all()))
     _until_told(lanes)
     doors.stop()
+    tally.stop()
+    ledger.close()
     custody.stop()
     os.close(lock)
     log.info("signer.stopped")
+
+
+def _ledger_folder(state: Path, pins: Pins) -> Path:
+    """The ledger's folder. It is made before the first key, and never again: a signer with keys has had one."""
+    folder = state / "ledger"
+    if not pins.all():
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _custody(config: Config, state: Path, pins: Pins) -> Custody:

@@ -40,16 +40,21 @@ def plan_life(issuer: x509.Certificate, now: int, days: int) -> Life:
     return Life(begin, end)
 
 
+def serial(entropy: bytes) -> int:
+    """A responder's serial number. `entropy` is 16 octets from the CSPRNG."""
+    return make_serial(_RESPONDER_SHARD, entropy)
+
+
 def build(
-    issuer: x509.Certificate, issuer_key: PrivateKey, public_key: PublicKey, life: Life, entropy: bytes
+    issuer: x509.Certificate, issuer_key: PrivateKey, public_key: PublicKey, life: Life, number: int
 ) -> x509.Certificate:
-    """The responder's certificate, signed by the issuing key. `entropy` is 16 octets from the CSPRNG."""
+    """The responder's certificate with this serial number, signed by the issuing key."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(_subject(issuer))
         .issuer_name(issuer.subject)
         .public_key(public_key)
-        .serial_number(make_serial(_RESPONDER_SHARD, entropy))
+        .serial_number(number)
         .not_valid_before(at(life.not_before))
         .not_valid_after(at(life.not_after))
     )

@@ -4,10 +4,11 @@ The signer is no oracle. `permit` returns when the rules of the kind hold for th
 `SigningRefused` otherwise; nothing is fetched, nothing is remembered. A kind without a rule is refused.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,7 +20,7 @@ from ca.keys import der
 from ca.keys.algorithms import ALGORITHMS, load_spki, spki_of
 from ca.keys.checkpoint import parse_checkpoint
 from ca.keys.ring import KeyState, Operation, permitted
-from ca.records import KeyPurpose, SignKind
+from ca.records import KeyPurpose, SignKind, serial_hex
 
 KINDS: Mapping[KeyPurpose, frozenset[SignKind]] = {
     # The root's key lives in a token of its own that only a ceremony opens.
@@ -51,6 +52,7 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+_LARGEST_NUMBER = 1 << 62
 _OCSP_BASIC = bytes.fromhex("06092b0601050507300101")
 
 
@@ -66,19 +68,31 @@ class KeyFacts:
     certificate: bytes = b""
 
 
-def permit(kind: SignKind, tbs: bytes, key: KeyFacts) -> None:
-    """Returns when `key` may sign `tbs` as `kind`. Raises `SigningRefused`."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a signature takes for good, as read from the TBS: a serial in hex, or a number and time in a scope.
+
+    `mark` is the serial, the scope of a CRL, or the origin of a checkpoint; empty for what takes nothing.
+    """
+
+    mark: str = ""
+    number: int = 0
+    this_update: int = 0
+
+
+def permit(kind: SignKind, tbs: bytes, key: KeyFacts) -> Seen:
+    """What was seen, when `key` may sign `tbs` as `kind`. Raises `SigningRefused`."""
     if kind not in KINDS[key.purpose]:
         _refuse(key, f"a key for {key.purpose} does not sign the kind {kind}")
     if not permitted(key.state, _OPERATIONS[kind]):
         _refuse(key, f"the key is {key.state}")
     try:
-        _RULES[kind](tbs, key)
+        return _RULES[kind](tbs, key)
     except _UNREADABLE as error:
         _refuse(key, f"the bytes are no proper {kind}: {error}")
 
 
-def _refuse(key: KeyFacts, why: str) -> None:
+def _refuse(key: KeyFacts, why: str) -> NoReturn:
     raise SigningRefused(
         f"The signer does not sign this with {key.id}: {why}.",
         next_step="Nothing was signed. Look at the signer's rules in docs/keys.md.",
@@ -93,7 +107,7 @@ def _demand(holds: bool, key: KeyFacts, why: str) -> None:
 # --- certificates: leaves only ------------------------------------------------------------------
 
 
-def _certificate(tbs: bytes, key: KeyFacts) -> None:
+def _certificate(tbs: bytes, key: KeyFacts) -> Seen:
     leaf = x509.load_der_x509_certificate(_signed(tbs, key))
     own = own_certificate(key)
     _demand(leaf.tbs_certificate_bytes == tbs, key, "there is more than one structure")
@@ -105,6 +119,7 @@ def _certificate(tbs: bytes, key: KeyFacts) -> None:
     _demand(leaf.not_valid_before_utc >= own.not_valid_before_utc, key, "it begins before its issuer")
     _demand(leaf.not_valid_after_utc <= own.not_valid_after_utc, key, "it outlives its issuer")
     _leaf_extensions(leaf.extensions, own, key)
+    return Seen(serial_hex(leaf.serial_number))
 
 
 def _leaf_extensions(found: x509.Extensions, own: x509.Certificate, key: KeyFacts) -> None:
@@ -126,7 +141,7 @@ def _own_authority_key(found: x509.Extensions, own: x509.Certificate, key: KeyFa
 # --- the other kinds ----------------------------------------------------------------------------
 
 
-def _crl(tbs: bytes, key: KeyFacts) -> None:
+def _crl(tbs: bytes, key: KeyFacts) -> Seen:
     crl = x509.load_der_x509_crl(_signed(tbs, key))
     own = own_certificate(key)
     _demand(crl.tbs_certlist_bytes == tbs, key, "there is more than one structure")
@@ -134,17 +149,20 @@ def _crl(tbs: bytes, key: KeyFacts) -> None:
     _demand(crl.issuer == own.subject, key, "the issuer's name is not its own")
     following = crl.next_update_utc
     _demand(following is not None and following > crl.last_update_utc, key, "nextUpdate is not after thisUpdate")
-    crl.extensions.get_extension_for_class(x509.CRLNumber)
+    number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    _demand(number < _LARGEST_NUMBER, key, "its number is out of all proportion")
     _own_authority_key(crl.extensions, own, key)
+    return Seen(_scope(crl), number, int(crl.last_update_utc.timestamp()))
 
 
-def _csr(tbs: bytes, key: KeyFacts) -> None:
+def _csr(tbs: bytes, key: KeyFacts) -> Seen:
     request = x509.load_der_x509_csr(_signed(tbs, key))
     _demand(request.tbs_certrequest_bytes == tbs, key, "there is more than one structure")
     _demand(spki_of(request.public_key()) == key.spki, key, "it asks for another key")  # type: ignore[arg-type]
+    return Seen()
 
 
-def _ocsp(tbs: bytes, key: KeyFacts) -> None:
+def _ocsp(tbs: bytes, key: KeyFacts) -> Seen:
     basic = der.tlv(der.OCTET_STRING, _signed(tbs, key))
     body = der.tlv(0xA0, der.tlv(der.SEQUENCE, _OCSP_BASIC + basic))
     answer = ocsp.load_der_ocsp_response(der.tlv(der.SEQUENCE, der.tlv(der.ENUMERATED, b"\x00") + body))
@@ -155,13 +173,16 @@ def _ocsp(tbs: bytes, key: KeyFacts) -> None:
     following = answer.next_update_utc
     _demand(following is not None and following > answer.this_update_utc, key, "nextUpdate is not after thisUpdate")
     _demand(following is not None and following <= own.not_valid_after_utc, key, "it outlives its responder")
+    return Seen()
 
 
-def _checkpoint(tbs: bytes, key: KeyFacts) -> None:
-    parse_checkpoint(tbs)
+def _checkpoint(tbs: bytes, key: KeyFacts) -> Seen:
+    read = parse_checkpoint(tbs)
+    _demand(read.size < _LARGEST_NUMBER, key, "its size is out of all proportion")
+    return Seen(read.origin, read.size)
 
 
-_RULES: Mapping[SignKind, Callable[[bytes, KeyFacts], None]] = {
+_RULES: Mapping[SignKind, Callable[[bytes, KeyFacts], Seen]] = {
     SignKind.CERTIFICATE: _certificate,
     SignKind.CRL: _crl,
     SignKind.CSR: _csr,
@@ -180,6 +201,12 @@ def _signed(tbs: bytes, key: KeyFacts) -> bytes:
 
 def _inner_algorithm(tbs: bytes, place: int) -> bytes:
     return list(der.children(tbs))[place]
+
+
+def _scope(crl: x509.CertificateRevocationList) -> str:
+    """Which certificates a CRL is about: a digest of its issuing distribution point; empty for all of the issuer's."""
+    point = _optional(crl.extensions, x509.IssuingDistributionPoint)
+    return hashlib.sha256(point.public_bytes()).hexdigest()[:32] if point else ""
 
 
 def _optional(found: x509.Extensions, kind: type[_Extension]) -> _Extension | None:

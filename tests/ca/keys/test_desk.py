@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ from ca.clock import system_clock
 from ca.errors import BadRequest, CAError, Conflict, Denied, KeyMismatch, NotFound, PossiblySigned, SigningRefused
 from ca.keys import wire
 from ca.keys.pin import RefusedPin
+from ca.keys.signer.book import Book
 from ca.keys.signer.custody import Custody
 from ca.keys.signer.desk import Desk, Limits
 from ca.keys.signer.lanes import Lanes
+from ca.keys.signer.ledger import Ledger
 from ca.keys.signer.peers import FULL, Grant, Peers
 from ca.keys.signer.pins import Pinned, Pins
+from ca.keys.signer.tally import Tally
 from ca.keys.token import Token, TokenKey
 from ca.records import Key, KeyPurpose, SignKind
 
@@ -55,9 +59,12 @@ class ExchangedKey(SoundToken):
 @contextmanager
 def desk(pins: Pins, token: SoundToken, folder: Path) -> Iterator[Desk]:
     custody = Custody(lambda pin: token, lambda: "0000", RefusedPin(folder / "refused"), pins)  # type: ignore[arg-type, return-value]
+    ledger = Ledger(folder)
+    book = Book(ledger, Tally(ledger, system_clock), system_clock)
     custody.start()
-    yield Desk(custody, pins, Lanes(2, 10), Limits(5.0, 30), system_clock)
+    yield Desk(custody, pins, Lanes(2, 10), book, Limits(5.0, 30), system_clock)
     custody.stop()
+    ledger.close()
 
 
 @pytest.fixture
@@ -150,7 +157,7 @@ def test_a_peer_gets_what_its_grant_covers_and_no_more(
 
 def test_an_unknown_uid_is_refused() -> None:
     peers = Peers({7: FULL})
-    assert peers.grant(7) is FULL
+    assert peers.grant(7) == replace(FULL, uid=7)
     for uid in (0, 6, 65534):
         with pytest.raises(Denied):
             peers.grant(uid)

@@ -9,7 +9,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -17,11 +16,9 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ca.clock import at, system_clock
+from ca.clock import system_clock
 from ca.errors import (
     BadRequest,
     Conflict,
@@ -35,7 +32,17 @@ from ca.keys import wire
 from ca.keys.algorithms import ALGORITHMS, load_spki, signature_hash
 from ca.keys.client import SignerClient, private_key
 from ca.records import SERIAL_OCTETS, KeyPurpose, SignKind, serial_shard
-from tests.ca.keys.world import Signer, answers, certify, crl_of, issuer_certificate, issuer_of, leaf, wait_until
+from tests.ca.keys.world import (
+    Signer,
+    answers,
+    certify,
+    crl_of,
+    issuer_certificate,
+    issuer_of,
+    leaf,
+    ocsp_answer,
+    wait_until,
+)
 
 CHECKPOINT = b"ca.example/audit\n1\n" + b"A" * 43 + b"=\n"
 
@@ -69,17 +76,9 @@ def test_an_issuer_from_ceremony_to_answers(signer: Signer, algorithm: str) -> N
     )
 
     responder = client.renew_responder(key.id)
-    delegate = x509.load_der_x509_certificate(responder.certificate)
-    responder_key = private_key(client, client.key(responder.key_id), SignKind.OCSP)
-    now = at(system_clock())
-    answer = (
-        ocsp.OCSPResponseBuilder()
-        .add_response(issued, certificate, SHA1(), ocsp.OCSPCertStatus.GOOD, now, now + timedelta(days=1), None, None)
-        .responder_id(ocsp.OCSPResponderEncoding.HASH, delegate)
-        .certificates([delegate])
-        .sign(responder_key, signature_hash(responder_key.public_key()))
-    )
-    assert ALGORITHMS[algorithm].verifies(responder_key.public_key(), answer.signature, answer.tbs_response_bytes)
+    answer = ocsp_answer(client, responder, issued, certificate)
+    responder_key = load_spki(client.key(responder.key_id).spki)
+    assert ALGORITHMS[algorithm].verifies(responder_key, answer.signature, answer.tbs_response_bytes)
 
 
 def test_o05_the_responder_is_made_inside_by_a_fixed_template(signer: Signer) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ca.clock import at, system_clock
@@ -21,7 +22,7 @@ from ca.errors import CAError, HSMUnavailable
 from ca.keys.algorithms import load_spki, signature_hash
 from ca.keys.client import SignerClient, private_key
 from ca.keys.softhsm import private_store
-from ca.records import Key, KeyPurpose, SignKind
+from ca.records import Key, KeyPurpose, Responder, SignKind
 
 PIN = "123456"
 LABEL = "certwright"
@@ -174,6 +175,23 @@ def issuer_of(client: SignerClient, key_id: str, algorithm: str = "ec-p256") -> 
     der = issuer_certificate(key.spki, f"Test {key_id}")
     client.certify(key_id, der)
     return client.key(key_id), x509.load_der_x509_certificate(der)
+
+
+def ocsp_answer(
+    client: SignerClient, responder: Responder, issued: x509.Certificate, issuer: x509.Certificate, days: int = 1
+) -> ocsp.OCSPResponse:
+    """That the certificate is good, by the library's builder and the responder's key in the signer."""
+    delegate = x509.load_der_x509_certificate(responder.certificate)
+    key = private_key(client, client.key(responder.key_id), SignKind.OCSP)
+    now = at(system_clock())
+    end = now + timedelta(days=days)
+    return (
+        ocsp.OCSPResponseBuilder()
+        .add_response(issued, issuer, SHA1(), ocsp.OCSPCertStatus.GOOD, now, end, None, None)
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, delegate)
+        .certificates([delegate])
+        .sign(key, signature_hash(key.public_key()))
+    )
 
 
 def answers(client: SignerClient) -> bool:

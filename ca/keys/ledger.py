@@ -1,0 +1,232 @@
+"""The signer's ledger, as it lies on disk: what was signed, in a chain of its own (docs/keys.md, "The ledger").
+
+A folder of segments, each named after the counter of its first entry. A segment begins with `MAGIC` and the
+chain's hash before it; then frames follow:
+
+    length (4 octets, big-endian) | payload: msgpack array of entries | SHA-256(hash before | payload)
+
+A frame is one commit. This module writes nothing: it is for those who read, verify and export, and needs no
+more than the right to read the files. The signer may be writing meanwhile.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from ca.errors import LedgerBroken
+from ca.records import SignKind
+
+MAGIC = b"certwright ledger 1\n"
+EMPTY = bytes(32)
+"""The hash before the first entry."""
+
+HEADER = len(MAGIC) + len(EMPTY)
+LARGEST_FRAME = 8 << 20
+SUFFIX = ".ledger"
+RESPONDER = "responder"
+"""The kind of an entry for a certificate that the signer made by itself."""
+
+CERTIFICATES = (SignKind.CERTIFICATE.value, RESPONDER)
+"""The kinds whose `mark` is a serial."""
+
+_LENGTH = struct.Struct(">I")
+_HASH = 32
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One signature, or (kind `ocsp`) a number of them.
+
+    `kind` is that of `SignKind`, or `responder` for the certificate that the signer made by itself. `peer` is
+    the uid of who asked. `sha256` is over the TBS; over the digests of a batch's TBS for OCSP. `tbs` is the
+    whole TBS of a certificate, and of a CRL unless it is large. `mark` is the serial of a certificate in hex,
+    the scope of a CRL, the origin of a checkpoint; `number` a CRL's number, a checkpoint's size, the count of
+    an OCSP batch; `this_update` a CRL's, or the time of a batch's first answer.
+    """
+
+    counter: int
+    time: int
+    key: str
+    kind: str
+    peer: int
+    sha256: bytes
+    tbs: bytes = b""
+    mark: str = ""
+    number: int = 0
+    this_update: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point between two frames: the segment (its first counter), the octet there, and what came before it."""
+
+    segment: int
+    offset: int
+    counter: int
+    time: int
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One whole frame: its entries, and the place behind it."""
+
+    entries: tuple[Entry, ...]
+    end: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole ledger in numbers. `under_way` are octets at the end that belong to no whole frame yet."""
+
+    entries: int
+    segments: int
+    head: str
+    last_time: int
+    under_way: int
+
+
+_payload: msgspec.msgpack.Decoder[tuple[Entry, ...]] = msgspec.msgpack.Decoder(tuple[Entry, ...])
+_encoder = msgspec.msgpack.Encoder()
+
+
+def segment_path(folder: Path, first: int) -> Path:
+    """The file of the segment that begins with that counter."""
+    return folder / f"{first:020d}{SUFFIX}"
+
+
+def segments(folder: Path) -> tuple[int, ...]:
+    """The first counters of the segments, in order. Raises `LedgerBroken` for a folder that cannot be read."""
+    try:
+        return tuple(sorted(int(one.stem) for one in folder.iterdir() if one.suffix == SUFFIX))
+    except (OSError, ValueError) as error:
+        raise broken(f"The ledger in {folder} cannot be read: {error}.") from error
+
+
+def seal(entries: tuple[Entry, ...], chain: bytes) -> tuple[bytes, bytes]:
+    """A frame's octets, and the chain's hash behind it."""
+    payload = _encoder.encode(entries)
+    after = hashlib.sha256(chain + payload).digest()
+    return _LENGTH.pack(len(payload)) + payload + after, after
+
+
+def start_of(folder: Path, first: int) -> Place:
+    """The place before a segment's first frame. Raises `LedgerBroken` when the segment has no proper header."""
+    path = segment_path(folder, first)
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER)
+    except OSError as error:
+        raise broken(f"{path} cannot be read: {error.strerror}.") from error
+    if len(header) < HEADER or not header.startswith(MAGIC):
+        raise broken(f"{path} does not begin as a segment of the ledger does.")
+    return Place(first, HEADER, first - 1, 0, header[len(MAGIC) :])
+
+
+def frames(folder: Path, place: Place) -> Iterator[Frame]:
+    """The whole frames from `place` to the end of its segment. What comes behind the last is for `rest`."""
+    with segment_path(folder, place.segment).open("rb") as file:
+        file.seek(place.offset)
+        while frame := _frame(file, place):
+            yield frame
+            place = frame.end
+
+
+def _frame(file: BinaryIO, place: Place) -> Frame | None:
+    """The frame at the place; None where there is no whole and true one."""
+    head = file.read(_LENGTH.size)
+    size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+    if not 0 < size <= LARGEST_FRAME:
+        return None
+    payload, chain = file.read(size), file.read(_HASH)
+    if hashlib.sha256(place.chain + payload).digest() != chain:
+        return None
+    try:
+        entries = _payload.decode(payload)
+    except msgspec.DecodeError:
+        return None
+    counters = range(place.counter + 1, place.counter + 1 + len(entries))
+    if not entries or [one.counter for one in entries] != list(counters):
+        return None
+    offset = place.offset + _LENGTH.size + size + _HASH
+    return Frame(entries, Place(place.segment, offset, entries[-1].counter, entries[-1].time, chain))
+
+
+def rest(folder: Path, place: Place) -> int:
+    """How many octets lie behind the last whole frame, when they can only be a frame that was never finished.
+
+    That is one frame at most, cut short or not all on disk. Raises `LedgerBroken` for anything else.
+    """
+    path = segment_path(folder, place.segment)
+    with path.open("rb") as file:
+        file.seek(place.offset)
+        left = file.read(LARGEST_FRAME + _LENGTH.size + _HASH + 1)
+    size = _LENGTH.unpack(left[: _LENGTH.size])[0] if len(left) >= _LENGTH.size else len(left)
+    one_frame = 0 < size <= LARGEST_FRAME and len(left) <= _LENGTH.size + size + _HASH
+    if left and not one_frame and any(left):
+        raise broken(f"{path} is damaged at octet {place.offset}, behind entry {place.counter}.")
+    return len(left)
+
+
+def walk(folder: Path, place: Place | None = None) -> Iterator[Frame]:
+    """Every whole frame from `place` (default: the beginning) to the end of the ledger.
+
+    Raises `LedgerBroken`, naming the place, for everything that is not as it was written; only at the very end
+    an unfinished frame is passed over.
+    """
+    every = segments(folder)
+    at = place or start_of(folder, 1)
+    if at.counter == 0 and at.chain != EMPTY:
+        raise broken(f"The ledger in {folder} does not begin with its first entry.")
+    for first in (one for one in every if one >= at.segment):
+        if first != at.segment:
+            at = _crossed(folder, at, first)
+        for frame in frames(folder, at):
+            yield frame
+            at = frame.end
+        if first != every[-1] and rest(folder, at):
+            raise broken(f"{segment_path(folder, first)} is damaged at octet {at.offset}, behind entry {at.counter}.")
+    rest(folder, at)
+
+
+def _crossed(folder: Path, end: Place, first: int) -> Place:
+    """The start of the next segment, which must go on where the last one ended."""
+    start = start_of(folder, first)
+    if start.counter != end.counter or start.chain != end.chain:
+        raise broken(f"{segment_path(folder, first)} does not follow entry {end.counter}: a segment is missing or cut.")
+    return replace(start, time=end.time)
+
+
+def in_last(folder: Path, end: Place) -> Place:
+    """The end of the last whole frame, seen from the last segment, which may hold no frame yet."""
+    last = segments(folder)[-1]
+    return end if end.segment == last else _crossed(folder, end, last)
+
+
+def read(folder: Path) -> Iterator[Entry]:
+    """Every entry in order, verified as it is read. Raises `LedgerBroken` with the place."""
+    for frame in walk(folder):
+        yield from frame.entries
+
+
+def verify(folder: Path) -> Report:
+    """Recomputes the whole chain. Raises `LedgerBroken` with the first place that is not as it was written."""
+    every = segments(folder)
+    if not every:
+        raise broken(f"There is no ledger in {folder}.")
+    end = start_of(folder, 1)
+    for frame in walk(folder):
+        end = frame.end
+    end = in_last(folder, end)
+    return Report(end.counter, len(every), end.chain.hex(), end.time, rest(folder, end))
+
+
+def broken(detail: str) -> LedgerBroken:
+    """The error with its next step."""
+    return LedgerBroken(
+        detail, next_step="Keep the files as they are, and see 'When the ledger is broken' in docs/keys.md."
+    )
