@@ -264,7 +264,7 @@ def test_a_try_that_was_given_up_writes_nothing(proofs: Proofs, move: str) -> No
     assert proofs.challenge("c1") == before
 
 
-@pytest.mark.parametrize("status", set(AuthorizationStatus) - {AuthorizationStatus.PENDING})
+@pytest.mark.parametrize("status", sorted(set(AuthorizationStatus) - {AuthorizationStatus.PENDING}))
 def test_a_challenge_begins_only_while_its_authorization_is_pending(
     proofs: Proofs, status: AuthorizationStatus
 ) -> None:
