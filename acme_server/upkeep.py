@@ -1,5 +1,7 @@
 """What has to happen without a request: orders whose issuance broke off or waits, and everything whose time is over."""
 
+from enum import StrEnum
+
 from acme_server import issuance, order_log, problems
 from acme_server.desk import Desk
 from acme_server.records import Order
@@ -11,6 +13,14 @@ _LIMIT = 64
 _EXPIRED = 1000
 
 
+class _End(StrEnum):
+    """What a sweep made of an order."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LEFT = "left"
+
+
 def sweep_orders(desk: Desk) -> Report:
     """Brings each order to its end whose issuance is overdue, or that waits and is due.
 
@@ -18,25 +28,25 @@ def sweep_orders(desk: Desk) -> Report:
     run with its error.
     """
     found = [_settle(desk, order) for order in desk.orders.due(desk.now(), _LIMIT)]
-    return Report("sweep_orders", done=found.count(True), failed=found.count(False))
+    return Report("sweep_orders", done=found.count(_End.DONE), failed=found.count(_End.FAILED))
 
 
-def _settle(desk: Desk, order: Order) -> bool | None:
-    """True: it came to its end or to its next try. False: it failed. None: the authority's sweep comes first."""
+def _settle(desk: Desk, order: Order) -> _End:
+    """The certificate is there, or another try is due, or the intent tells; an open one is the authority's to end."""
     if order.certificate:
-        return desk.orders.make_valid(order.id)
+        return _End.DONE if desk.orders.make_valid(order.id) else _End.LEFT
     if not order.intent:
         return _issue(desk, order)
     match desk.store.intent(order.intent).state:
         case "open":
-            return None
+            return _End.LEFT
         case "withdrawn":
-            return desk.orders.wait(order.id, order.intent, desk.now())
+            return _End.DONE if desk.orders.wait(order.id, order.intent, desk.now()) else _End.LEFT
         case _:
             return _fail(desk, order, "serverInternal", issuance.AGAIN)
 
 
-def _issue(desk: Desk, order: Order) -> bool | None:
+def _issue(desk: Desk, order: Order) -> _End:
     """The next try of an order that waits: nothing was signed for it yet."""
     if desk.now() >= order.expires:
         return _fail(desk, order, "serverInternal", "The CA could not sign before the order expired. Order again.")
@@ -50,23 +60,19 @@ def _issue(desk: Desk, order: Order) -> bool | None:
         return _fail(desk, order, "serverInternal", issuance.AGAIN)
     if tried == order:
         return _fail(desk, order, "unauthorized", "The account or an authorization ended while the order waited.")
-    return True
+    return _End.DONE
 
 
 def expire(desk: Desk) -> Report:
     """Ends what is past its time: orders become invalid, authorizations expired, or invalid if never proved."""
     with desk.store.transaction():
         over = desk.proofs.expire(desk.now())
-    ended = sum(_fail(desk, order, "malformed", "The order has expired.") is False for order in _over(desk))
-    return Report("expire_acme", done=over + ended)
+    orders = desk.orders.expired(desk.now(), _EXPIRED)
+    ended = [_fail(desk, order, "malformed", "The order has expired.") for order in orders]
+    return Report("expire_acme", done=over + ended.count(_End.FAILED))
 
 
-def _over(desk: Desk) -> tuple[Order, ...]:
-    return desk.orders.expired(desk.now(), _EXPIRED)
-
-
-def _fail(desk: Desk, order: Order, kind: str, detail: str) -> bool | None:
-    """False once the order has failed; None if it had moved on."""
+def _fail(desk: Desk, order: Order, kind: str, detail: str) -> _End:
     error = problems.document(kind, detail, 500 if kind == "serverInternal" else 403)
     with desk.store.transaction():
-        return False if order_log.fail(desk, order, error, SYSTEM) else None
+        return _End.FAILED if order_log.fail(desk, order, error, SYSTEM) else _End.LEFT

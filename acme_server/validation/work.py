@@ -88,7 +88,12 @@ def _due(desk: Desk, now: int) -> int:
 
 
 def attempt(desk: Desk, challenge: Challenge, again: Again) -> None:
-    """One try, from the question to the row. Raises `StoreUnavailable`: then the challenge becomes overdue."""
+    """One try, from the question to the row; nothing, if it is no longer the try that counts.
+
+    Raises `StoreUnavailable`: then the challenge becomes overdue.
+    """
+    if desk.proofs.challenge(challenge.id).attempts != challenge.attempts:
+        return
     authorization = desk.proofs.get(challenge.authorization_id).at(desk.now())
     try:
         verdict = _verdict(desk, challenge, authorization)

@@ -10,7 +10,7 @@ from typing import Any
 import josepy
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acme_server import jwk, jws
@@ -233,6 +233,7 @@ def test_unknown_outer_members_are_ignored() -> None:
     assert jws.parse(_outer(comment="hello")).url == URL
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300))
 def test_any_octets_parse_or_raise_of_the_family(data: bytes) -> None:
     with pytest.raises(CAError):
@@ -247,6 +248,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["alg", "nonce", "url", "jwk", "kid"]), JSON))
 def test_any_protected_header_parses_or_raises_of_the_family(header: dict[str, Any]) -> None:
     with contextlib.suppress(CAError):

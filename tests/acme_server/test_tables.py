@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -110,20 +111,20 @@ def test_A24_a_deactivated_account_never_changes_again(accounts: Accounts) -> No
 VALID = AuthorizationStatus.VALID
 
 
-def _ready(orders: Orders, _order: Order) -> bool:
+def _ready(orders: Orders, order: Order) -> bool:
     orders.make_ready("z1", NOW + 100)
-    return orders.get("o1").status is OrderStatus.READY
+    return orders.get(order.id).status is OrderStatus.READY
 
 
 MOVES: dict[str, Callable[[Orders, Order], bool]] = {
     "ready": _ready,
     "claim": lambda orders, order: orders.claim(order, "i", NOW + 60, NOW),
-    "bind": lambda orders, order: orders.bind("o1", order.intent, "01ab"),
-    "valid": lambda orders, order: orders.make_valid("o1"),
-    "wait": lambda orders, order: orders.wait("o1", order.intent, NOW),
+    "bind": lambda orders, order: orders.bind(order.id, order.intent, "01ab"),
+    "valid": lambda orders, order: orders.make_valid(order.id),
+    "wait": lambda orders, order: orders.wait(order.id, order.intent, NOW),
     "invalid": lambda orders, order: orders.invalidate(order, "{}"),
 }
-STATES = {
+STATES: dict[str, dict[str, Any]] = {
     "pending": {"status": OrderStatus.PENDING},
     "ready": {"status": OrderStatus.READY},
     "under way": {"status": OrderStatus.PROCESSING, "intent": "i"},
@@ -141,16 +142,16 @@ ALLOWED = {
 
 
 @pytest.mark.parametrize("move", MOVES)
-@pytest.mark.parametrize("state", STATES)
-def test_A18_an_order_moves_only_as_drawn(orders: Orders, proofs: Proofs, state: str, move: str) -> None:
+def test_A18_an_order_moves_only_as_drawn(orders: Orders, proofs: Proofs, move: str) -> None:
     an_authorization(proofs, 1, VALID)
-    order = replace(
-        Order("o1", "a1", OrderStatus.READY, "server", (NAME,), ("z1",), 0, 0, NOW + 1000, NOW), **STATES[state]
-    )  # type: ignore[arg-type]
-    orders.add(order)
-    assert MOVES[move](orders, order) is ((state, move) in ALLOWED)
-    if (state, move) not in ALLOWED:
-        assert orders.get("o1") == order
+    for state, columns in STATES.items():
+        order = replace(an_order(orders, 0, "z1"), id=state, **columns)
+        orders.store.change("DELETE FROM acme_order")
+        orders.store.change("DELETE FROM acme_need")
+        orders.add(order)
+        assert MOVES[move](orders, order) is ((state, move) in ALLOWED), state
+        if (state, move) not in ALLOWED:
+            assert orders.get(state) == order
 
 
 def test_A26_a_claim_needs_every_authorization_and_the_account(
@@ -227,11 +228,13 @@ AUTHORIZATION_MOVES: dict[str, tuple[Callable[[Proofs], bool], set[str]]] = {
 
 
 @pytest.mark.parametrize("move", AUTHORIZATION_MOVES)
-@pytest.mark.parametrize("state", AuthorizationStatus)
-def test_A18_an_authorization_moves_only_as_drawn(proofs: Proofs, state: AuthorizationStatus, move: str) -> None:
-    an_authorization(proofs, 1, state)
+def test_A18_an_authorization_moves_only_as_drawn(proofs: Proofs, move: str) -> None:
     make, allowed = AUTHORIZATION_MOVES[move]
-    assert make(proofs) is (state.value in allowed)
+    for state in AuthorizationStatus:
+        proofs.store.change("DELETE FROM acme_challenge")
+        proofs.store.change("DELETE FROM acme_authorization")
+        an_authorization(proofs, 1, state)
+        assert make(proofs) is (state.value in allowed), state
 
 
 CHALLENGE_MOVES: dict[str, Callable[[Proofs, Challenge], bool]] = {
@@ -244,32 +247,31 @@ CHALLENGE_MOVES: dict[str, Callable[[Proofs, Challenge], bool]] = {
 
 
 @pytest.mark.parametrize("move", CHALLENGE_MOVES)
-@pytest.mark.parametrize("state", ChallengeStatus)
-def test_A18_a_challenge_moves_only_as_drawn(proofs: Proofs, state: ChallengeStatus, move: str) -> None:
-    row = Challenge("c1", "a1", "z1", "http-01", "t", state, attempts=1)
-    proofs.add(Authorization("z1", "a1", NameKind.DNS, NAME.value, AuthorizationStatus.PENDING, NOW + 9, NOW), [row])
+def test_A18_a_challenge_moves_only_as_drawn(proofs: Proofs, move: str) -> None:
     wanted = ChallengeStatus.PENDING if move == "begin" else ChallengeStatus.PROCESSING
-    assert CHALLENGE_MOVES[move](proofs, row) is (state is wanted)
+    for state in ChallengeStatus:
+        row = Challenge(state, "a1", state, "http-01", "t", state, attempts=1)
+        authorization = Authorization(state, "a1", NameKind.DNS, "x", AuthorizationStatus.PENDING, NOW + 9, NOW)
+        proofs.add(authorization, [row])
+        assert CHALLENGE_MOVES[move](proofs, row) is (state is wanted), state
 
 
-@pytest.mark.parametrize("move", ["again", "note", "pass", "fail"])
-def test_a_try_that_was_given_up_writes_nothing(proofs: Proofs, move: str) -> None:
+def test_a_try_that_was_given_up_writes_nothing(proofs: Proofs) -> None:
     an_authorization(proofs, 1)
-    old = proofs.challenge("c1")
-    proofs.begin(old, NOW, NOW)
+    proofs.begin(proofs.challenge("c1"), NOW, NOW)
     first = proofs.challenge("c1")
     assert proofs.again(first, NOW)
     before = proofs.challenge("c1")
-    assert not CHALLENGE_MOVES[move](proofs, first)
+    for move in ("again", "note", "pass", "fail"):
+        assert not CHALLENGE_MOVES[move](proofs, first)
     assert proofs.challenge("c1") == before
 
 
-@pytest.mark.parametrize("status", sorted(set(AuthorizationStatus) - {AuthorizationStatus.PENDING}))
-def test_a_challenge_begins_only_while_its_authorization_is_pending(
-    proofs: Proofs, status: AuthorizationStatus
-) -> None:
-    an_authorization(proofs, 1, status)
-    assert not proofs.begin(proofs.challenge("c1"), NOW, NOW)
+def test_a_challenge_begins_only_while_its_authorization_is_pending(proofs: Proofs) -> None:
+    for number, status in enumerate(AuthorizationStatus):
+        an_authorization(proofs, number, status)
+        begun = proofs.begin(proofs.challenge(f"c{number}"), NOW, NOW)
+        assert begun is (status is AuthorizationStatus.PENDING)
 
 
 # --- races --------------------------------------------------------------------------------------

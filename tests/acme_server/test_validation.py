@@ -12,6 +12,7 @@ from acme_server import validation
 from acme_server.desk import Desk
 from acme_server.records import Challenge
 from acme_server.validation import work
+from acme_server.validation.http01 import Verdict
 from ca import journal
 from ca.authority import Authority
 from tests.acme_server import signing
@@ -224,22 +225,34 @@ def test_two_sweeps_at_once_try_once(registered: Client, desk: Desk, town: Town)
 
 def test_the_result_of_a_try_that_was_given_up_changes_nothing(registered: Client, desk: Desk) -> None:
     order, challenge = a_challenge(registered)
-    slow = begin(desk, challenge)
+    slow = replace(begin(desk, challenge), failures=99)
     assert desk.proofs.again(slow, desk.now())  # the sweep took it
-    work.attempt(desk, replace(slow, failures=99), lambda *_: None)  # and the first try ends at last, badly
+    verdict = Verdict("connection", "broke off")
+    work._settle(desk, slow, desk.proofs.get(slow.authorization_id), verdict, lambda *_: None)  # and it ends at last
     assert registered.post(challenge["url"]).json["status"] == "processing"
     show(registered, challenge)
     validation.sweep(desk.authority)
     assert registered.authorizations(order)[0].json["status"] == "valid"
 
 
+def test_a_try_that_was_given_up_is_not_begun(registered: Client, desk: Desk, town: Town) -> None:
+    """It waited so long for a thread that the sweep took it."""
+    _, challenge = a_challenge(registered)
+    row = begin(desk, challenge)
+    assert desk.proofs.again(row, desk.now())
+    work.attempt(desk, row, lambda *_: None)
+    assert challenge["token"] not in town.asked
+
+
 def test_a_fetcher_that_is_away_is_no_failure_of_the_client(registered: Client, desk: Desk, fetcherless: Town) -> None:
     order, challenge = a_challenge(registered)
     show(registered, challenge)
     tried: list[float] = []
-    row = begin(desk, challenge)
-    for attempts in range(1, 9):
-        work.attempt(desk, replace(row, attempts=attempts), lambda _, seconds: tried.append(seconds))
+    begin(desk, challenge)
+    for _ in range(8):
+        row = desk.proofs.challenge(ident(challenge["url"]))
+        work.attempt(desk, row, lambda _, seconds: tried.append(seconds))
+        assert desk.proofs.again(row, desk.now())
     assert tried == [2.0, 4.0, 8.0, 16.0]  # then the sweep alone
     shown = registered.post(challenge["url"]).json
     assert shown["status"] == "processing"
