@@ -38,21 +38,22 @@ def publish_answers(desk: Desk, issuer: str, serials: Iterable[int], fence: int 
 
 
 def refresh_answers(desk: Desk, limit: int = 1000, fence: int = 0) -> Report:
-    """Publishes the answers that are due: new, revoked, or past half of their life.
+    """Publishes the answers that are due: new, revoked, or past half of their life; `limit` for each issuer.
 
     One bad record is journalled and skipped. A lost HSM ends the issuer's share of the run, and is raised when
     the other issuers have had theirs: their keys may be well. A lost database stops the run.
     """
     done = failed = 0
     trouble: HSMError | None = None
-    for issuer, marks in _by_issuer(desk.store.ocsp_due(desk.clock(), limit)).items():
-        if desk.has_ended(issuer):
+    for issuer in desk.store.issuers():
+        marks = desk.store.ocsp_due(desk.clock(), limit, issuer.id)
+        if desk.has_ended(issuer.id):
             _let_go(desk, marks)
             continue
         try:
             for start in range(0, len(marks), BATCH):
                 batch = marks[start : start + BATCH]
-                bad = _publish_or_skip(desk, desk.store.issuer(issuer), batch, fence)
+                bad = _publish_or_skip(desk, issuer, batch, fence)
                 done, failed = done + len(batch) - bad, failed + bad
         except HSMError as error:
             trouble = error
@@ -66,13 +67,6 @@ def _let_go(desk: Desk, marks: Iterable[OcspMark]) -> None:
     with desk.store.transaction():
         for mark in marks:
             desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, 0, desk.clock())
-
-
-def _by_issuer(marks: Iterable[OcspMark]) -> dict[str, list[OcspMark]]:
-    found: dict[str, list[OcspMark]] = {}
-    for mark in marks:
-        found.setdefault(mark.issuer, []).append(mark)
-    return found
 
 
 def _publish_or_skip(desk: Desk, issuer: Issuer, batch: Sequence[OcspMark], fence: int) -> int:

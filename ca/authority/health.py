@@ -6,9 +6,6 @@ from ca.authority.desk import Desk
 from ca.authority.report import Check
 from ca.errors import CAError
 
-HEAD_LAG = 30
-"""Seconds an event may wait for the sequencer before the journal counts as late."""
-
 
 def health(desk: Desk) -> tuple[Check, ...]:
     """Runs every check; never raises. Readiness is that all of them are ok."""

@@ -61,11 +61,11 @@ def _prepare(desk: Desk, request: IssueRequest, profile: Profile, issuer: Issuer
         desk.policy.permit(request, profile, issuer, now)
         return desk.issuing_ca(issuer).prepare(profile, request, serial, now)
     except (PolicyDenied, LintFailed) as refusal:
-        _journal_refusal(desk, request, refusal)
+        journal_refusal(desk, request, refusal)
         raise
 
 
-def _journal_refusal(desk: Desk, request: IssueRequest, refusal: CAError) -> None:
+def journal_refusal(desk: Desk, request: IssueRequest, refusal: CAError) -> None:
     """The words of a refusal hold names, so they stand beside the names, where they can be erased (JOURNAL.md §2)."""
     with desk.store.transaction():
         desk.journal.append(

@@ -3,7 +3,7 @@
 from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.errors import HSMError, NotFound
-from ca.records import SYSTEM, Event, Issuer, Responder
+from ca.records import SYSTEM, Event, Issuer, KeyPurpose, Responder
 
 
 def renew_responders(desk: Desk) -> Report:
@@ -21,6 +21,7 @@ def renew_responders(desk: Desk) -> Report:
             done += _renew(desk, issuer)
         except HSMError as error:
             trouble = error
+    _note_destroyed(desk)
     if trouble is not None:
         raise trouble
     return Report("renew_responders", done)
@@ -32,6 +33,19 @@ def _renew(desk: Desk, issuer: Issuer) -> bool:
         return False
     record_responder(desk, responder)
     return True
+
+
+def _note_destroyed(desk: Desk) -> None:
+    """The signer destroys responder keys whose certificate has ended: the records and the journal follow (KC-09)."""
+    held = {key.id: key.state for key in iter(desk.signer.keys())}
+    for key in iter(desk.store.keys()):
+        state = held.get(key.id, "destroyed")
+        if key.purpose is not KeyPurpose.RESPONDER or key.state == state:
+            continue
+        with desk.store.transaction():
+            desk.store.set_key_state(key.id, state)
+            detail = {"from": key.state, "to": state}
+            desk.journal.append(Event("key.state-changed", SYSTEM, f"key:{key.id}", key=key.id, detail=detail))
 
 
 def record_responder(desk: Desk, responder: Responder) -> None:

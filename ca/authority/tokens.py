@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ca.authority.desk import Desk
+from ca.authority.issue import journal_refusal
 from ca.errors import BadRequest, NotFound, PolicyDenied, Unauthenticated
 from ca.names import Pattern
-from ca.records import Actor, ApiToken, Certificate, Event, Name
+from ca.records import Actor, ApiToken, Certificate, Event, IssueRequest, Name
 
 PREFIX = "cw_"
 MAX_LIFE = 90 * 86400
@@ -59,6 +60,15 @@ class TokenScope:
     life: int = MAX_LIFE
     owner: str = ""
     allow_wildcard: bool = False
+
+
+def permit(desk: Desk, principal: Principal, request: IssueRequest) -> None:
+    """Returns when the request lies inside the token's scope. A refusal is journalled (B-07) and raised."""
+    try:
+        principal.permit(request.names, request.profile)
+    except PolicyDenied as refusal:
+        journal_refusal(desk, request, refusal)
+        raise
 
 
 def create_token(desk: Desk, scope: TokenScope, actor: Actor) -> tuple[ApiToken, str]:

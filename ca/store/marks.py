@@ -56,9 +56,14 @@ class Marks(Office):
         tail = "WHERE issuer = ? AND serial = ? AND held = 0"
         return self.first("This serial has no OCSP answers.", OCSP, tail, issuer, serial_hex(serial))
 
-    def ocsp_due(self, now: int, limit: int) -> tuple[OcspMark, ...]:
-        """Serials whose answers are due: new and revoked ones first. Never one whose intent is open (O-03)."""
-        return self.select(OCSP, "WHERE held = 0 AND refresh_at <= ? ORDER BY refresh_at LIMIT ?", now, limit)
+    def ocsp_due(self, now: int, limit: int, issuer: str = "") -> tuple[OcspMark, ...]:
+        """Serials whose answers are due: new and revoked ones first. Never one whose intent is open (O-03).
+
+        `issuer` restricts to one, so that another's trouble does not use up the limit.
+        """
+        own = "AND issuer = ? " if issuer else ""
+        tail = f"WHERE held = 0 AND refresh_at <= ? {own}ORDER BY refresh_at LIMIT ?"
+        return self.select(OCSP, tail, now, *([issuer] if issuer else []), limit)
 
     def ocsp_published(self, issuer: str, serial: int, generation: int, next_update: int, refresh_at: int) -> None:
         """Clears the mark if its generation is unchanged; an answer that outlives its certificate is the last one."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ca import csr
 from ca.authority import Authority
 from ca.authority.revoke import parse_reason
+from ca.authority.tokens import permit
 from ca.clock import rfc3339
 from ca.errors import BadCSR, BadRequest, NotFound
 from ca.records import Certificate, IssueRequest, Query, serial_hex
@@ -36,6 +37,7 @@ def blueprint(authority: Authority) -> APIBlueprint:
     @doors.doc(summary="Issue a certificate", operation_id="issue", responses=spec.ISSUE_RESPONSES, security="token")
     def issue() -> Response:
         wish = _wish()
+        permit(authority, principal(), wish)
         key = once.key_of_request(g.actor)
         return _issued(once.issue_once(authority, wish, lambda one: _render(authority, one, base), key), base)
 
@@ -80,11 +82,10 @@ def blueprint(authority: Authority) -> APIBlueprint:
 
 
 def _wish() -> IssueRequest:
-    """The request's CSR and options, inside the token's scope. Raises the errors of `csr.parse` and the scope."""
+    """What the CSR and the options ask for, by this token. Raises the errors of `csr.parse`."""
     options, data = _read()
     parsed = csr.parse(data)
     who = principal()
-    who.permit(parsed.names, options.profile)
     return IssueRequest(
         public_key=parsed.spki,
         names=parsed.names,

@@ -1,9 +1,11 @@
 """API tokens: scope, life, and that a secret opens nothing but itself."""
 
+from dataclasses import replace
+
 import pytest
 
 from ca.authority import Authority
-from ca.authority.tokens import MAX_LIFE, TokenScope, authenticate, create_token, revoke_token
+from ca.authority.tokens import MAX_LIFE, TokenScope, authenticate, create_token, permit, revoke_token
 from ca.errors import BadName, BadRequest, NotFound, PolicyDenied, Unauthenticated
 from ca.names import parse_any
 from tests.ca.authority.world import OPERATOR, World, a_request
@@ -27,6 +29,18 @@ def test_a_token_speaks_for_its_scope_alone(authority: Authority) -> None:
     ):
         with pytest.raises(PolicyDenied):
             principal.permit([parse_any("b.svc.test"), parse_any(name)], profile)
+
+
+def test_B07_a_request_outside_the_scope_is_journalled(authority: Authority) -> None:
+    token, secret = create_token(authority, _scope(), OPERATOR)
+    principal = authenticate(authority, secret)
+    permit(authority, principal, a_request("a.svc.test"))
+    with pytest.raises(PolicyDenied):
+        permit(authority, principal, replace(a_request("svc.test"), actor=principal.actor))
+    body = authority.store.recent(1)[0].body
+    assert b"issuance.refused" in body
+    assert token.id.encode() in body
+    assert b"svc.test" not in body
 
 
 def test_the_secret_is_stored_as_a_digest_only(authority: Authority) -> None:
