@@ -1,14 +1,19 @@
-"""`certwright audit`: read and verify the journal."""
+"""`certwright audit`: read and verify the journal and the signer's ledger, and hold one against the other."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ca.clock import rfc3339
 from cli.output import answer, table
 from cli.session import Session, command
+
+if TYPE_CHECKING:
+    from ca.authority.reconcile import Finding, Reconciliation
+    from ca.keys.ledger import Entry
 
 
 @command()
@@ -48,3 +53,94 @@ def verify(session: Session) -> None:
         report = authority.verify_journal()
     shape = {name: getattr(report, name) for name in report.__dataclass_fields__}
     answer(session, {"whole": True, **shape}, lambda: "whole: " + ", ".join(f"{k} {v}" for k, v in shape.items()))
+
+
+# --- the signer's ledger ------------------------------------------------------------------------
+
+FOLDER = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The ledger's folder, or a copy of it (default: ledger/ in signer.state_dir).",
+)
+
+
+@command()
+@FOLDER
+def export_ledger(session: Session, folder: Path | None) -> None:
+    """Writes every entry of the signer's ledger in order, one JSON object a line, verifying it on the way.
+
+    It reads files alone: run it as a user who may read signer.state_dir.
+    """
+    from ca.keys import ledger
+
+    for entry in ledger.read(folder or _ledger(session)):
+        click.echo(ledger.line(entry))
+
+
+@command()
+@FOLDER
+def verify_ledger(session: Session, folder: Path | None) -> None:
+    """Recomputes the chain of the signer's ledger; exit code 0 when it is whole, 1 with the place when not."""
+    from ca.keys import ledger
+
+    report = ledger.verify(folder or _ledger(session))
+    shape = {name: getattr(report, name) for name in report.__dataclass_fields__}
+    answer(session, {"whole": True, **shape}, lambda: "whole: " + ", ".join(f"{k} {v}" for k, v in shape.items()))
+
+
+@command()
+@FOLDER
+@click.option(
+    "--export",
+    "exported",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Read this file of 'certwright audit ledger export' instead of the folder.",
+)
+def reconcile(session: Session, folder: Path | None, exported: Path | None) -> int:
+    """Compares the signer's ledger with intents, certificates, CRLs and the journal.
+
+    Exit code 0 when the only differences are orphans that are listed and revoked; 1 when a signature is not
+    explained by the records, or a record not by a signature.
+    """
+    with session.authority() as authority:
+        found = authority.reconcile(_entries(session, folder, exported))
+    answer(session, _shape(found), lambda: _text(found))
+    return 0 if found.agrees else 1
+
+
+def _entries(session: Session, folder: Path | None, exported: Path | None) -> "Callable[[], Iterable[Entry]]":
+    from ca.keys import ledger
+
+    def of_export() -> "Iterable[Entry]":
+        assert exported is not None
+        with exported.open() as lines:
+            yield from ledger.exported(lines)
+
+    return of_export if exported else lambda: ledger.read(folder or _ledger(session))
+
+
+def _ledger(session: Session) -> Path:
+    return session.config.path(session.config.signer.state_dir) / "ledger"
+
+
+def _shape(found: "Reconciliation") -> dict[str, Any]:
+    lists = {
+        name: [_finding(one) for one in getattr(found, name)] for name in ("orphans", "unpublished", "differences")
+    }
+    numbers = {"signed": dict(found.signed), "matched": found.matched, "under_way": found.under_way}
+    return {"agrees": found.agrees, **numbers, **lists}
+
+
+def _finding(one: "Finding") -> dict[str, Any]:
+    return {name: getattr(one, name) for name in ("kind", "key", "mark", "counter", "why")}
+
+
+def _text(found: "Reconciliation") -> str:
+    signed = ", ".join(f"{kind} {count}" for kind, count in sorted(found.signed.items()))
+    rows = [
+        (what, one.kind, one.key, one.mark, one.counter or "-", one.why)
+        for what in ("differences", "orphans", "unpublished")
+        for one in getattr(found, what)
+    ]
+    head = f"{'agrees' if found.agrees else 'DIFFERS'}: {signed}; matched {found.matched}, under way {found.under_way}"
+    return head + "\n" + table(("list", "kind", "key", "mark", "entry", "why"), rows, "Nothing is left over.")

@@ -98,7 +98,7 @@ def _run(name: str, check: Callable[[Patient], str], patient: Patient) -> Findin
     except CAError as error:
         return Finding(name, "fail", error.detail, error.next_step)
     except OSError as error:
-        return Finding(name, "fail", str(error), "Check that path, its owner and mode.")
+        return Finding(name, "fail", f"{error.filename}: {error.strerror}.", "Check that path, its owner and mode.")
 
 
 # --- the installation ---------------------------------------------------------------------------

@@ -32,7 +32,8 @@ NOUNS: Mapping[str, str] = {
     "key": "Keys in the token.",
     "profile": "Kinds of certificates, and a bench to test them.",
     "token": "API tokens.",
-    "audit": "The audit journal.",
+    "audit": "The audit journal, and the signer's ledger.",
+    "audit ledger": "The signer's ledger.",
     "trust": "This CA's root on this machine.",
 }
 
@@ -68,6 +69,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit tail": ("cli.audit:tail", "Show the newest events."),
     "audit export": ("cli.audit:export", "Write every event, one a line."),
     "audit verify": ("cli.audit:verify", "Prove that the journal is whole."),
+    "audit reconcile": ("cli.audit:reconcile", "Compare what was signed with the records."),
+    "audit ledger export": ("cli.audit:export_ledger", "Write every entry of the ledger, one a line."),
+    "audit ledger verify": ("cli.audit:verify_ledger", "Prove that the ledger is whole."),
     "trust install": ("cli.trust:install", "Say how machines come to trust this CA."),
 }
 

@@ -16,11 +16,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from ca import logs
-from ca.authority import Authority, open_authority
+from ca.authority import open_authority
 from ca.clock import at, system_clock
 from ca.config import Config
 from scheduler.lease import Lease
-from scheduler.run import run_job
+from scheduler.run import Runner
 from scheduler.timetable import TIMETABLE
 
 
@@ -33,7 +33,7 @@ def run(config: Config) -> None:
     authority.record_start("scheduler")
     lease = Lease(authority.store, holder(), config.scheduler.lease)
     lease.start()
-    waker = build(authority, lease)
+    waker = build(Runner(authority, lease))
     waker.start()
     structlog.get_logger().info("scheduler.started", jobs=len(TIMETABLE))
     stop.wait()
@@ -43,13 +43,13 @@ def run(config: Config) -> None:
     structlog.get_logger().info("scheduler.stopped")
 
 
-def build(authority: Authority, lease: Lease) -> BackgroundScheduler:
+def build(runner: Runner) -> BackgroundScheduler:
     """APScheduler with the timetable in memory: late runs become one, no job runs beside itself."""
     waker = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(len(TIMETABLE))})
     for job in TIMETABLE:
-        every = job.interval(authority.config)
+        every = job.interval(runner.authority.config)
         waker.add_job(
-            partial(run_job, job, authority, lease),
+            partial(runner.run, job),
             IntervalTrigger(seconds=every, timezone="UTC"),
             id=job.name,
             coalesce=True,

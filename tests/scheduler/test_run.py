@@ -1,12 +1,16 @@
 """The edge of a job: whatever it does, the next one runs, and what happened is known."""
 
-import pytest
+import json
 
+import pytest
+import structlog
+
+from ca import logs
 from ca.authority import Report
 from ca.errors import HSMUnavailable, LeaseLost, NotFound
 from ca.journal import tail
 from scheduler import metrics
-from scheduler.run import QUIET, run_job
+from scheduler.run import QUIET, Runner
 from scheduler.timetable import Job
 
 
@@ -37,7 +41,7 @@ def failures(desk) -> list[dict]:
 def test_a_run_is_recorded_and_counted_and_gets_the_fence(desk):
     seen = []
     before = runs("ok")
-    run_job(job(lambda authority, fence: seen.append(fence) or Report("x", done=2)), desk, Held())
+    Runner(desk, Held()).run(job(lambda authority, fence: seen.append(fence) or Report("x", done=2)))
     assert seen == [7]
     assert runs("ok") == before + 1
     last = desk.store.last_run("publish_crls")
@@ -45,14 +49,14 @@ def test_a_run_is_recorded_and_counted_and_gets_the_fence(desk):
 
 
 def test_without_the_lease_nothing_runs(desk):
-    run_job(job(lambda *_: pytest.fail("it ran")), desk, Lost())
+    Runner(desk, Lost()).run(job(lambda *_: pytest.fail("it ran")))
     with pytest.raises(NotFound):
         desk.store.last_run("publish_crls")
 
 
 def test_what_each_node_needs_runs_without_a_lease_and_without_a_fence(desk):
     seen = []
-    run_job(job(lambda _, fence: seen.append(fence) or Report("x"), everywhere=True), desk, Lost())
+    Runner(desk, Lost()).run(job(lambda _, fence: seen.append(fence) or Report("x"), everywhere=True))
     assert seen == [0]
 
 
@@ -60,7 +64,7 @@ def test_a_lease_lost_on_the_way_is_no_failure(desk):
     def passes_on(*_):
         raise LeaseLost("fence 8 was seen")
 
-    run_job(job(passes_on), desk, Held())
+    Runner(desk, Held()).run(job(passes_on))
     assert failures(desk) == []
 
 
@@ -71,7 +75,7 @@ def test_a_failure_goes_no_further_and_is_journalled_once(desk, error):
 
     before = runs("failed")
     for _ in range(3):
-        run_job(job(fail), desk, Held())
+        Runner(desk, Held()).run(job(fail))
     assert runs("failed") == before + 3
     [event] = failures(desk)
     assert event["object"] == "job:publish_crls"
@@ -87,25 +91,25 @@ def test_it_is_journalled_again_after_a_success_and_for_another_reason(desk):
         return run
 
     for run in (fail("one"), lambda *_: Report("x", done=1), fail("one"), fail("two")):
-        run_job(job(run), desk, Held())
+        Runner(desk, Held()).run(job(run))
     assert [event["reason"] for event in failures(desk)] == ["one", "one", "two"]
 
 
 def test_the_last_success_stays_known_through_failures(desk):
-    run_job(job(lambda *_: Report("x", done=1)), desk, Held())
+    Runner(desk, Held()).run(job(lambda *_: Report("x", done=1)))
     good = desk.now
     desk.now += 500
 
     def fail(*_):
         raise HSMUnavailable("gone")
 
-    run_job(job(fail), desk, Held())
+    Runner(desk, Held()).run(job(fail))
     assert desk.store.last_run("publish_crls").succeeded_at == good
 
 
 def test_an_uneventful_success_is_written_once_a_minute(desk):
     def record() -> int:
-        run_job(job(lambda *_: Report("x")), desk, Held())
+        Runner(desk, Held()).run(job(lambda *_: Report("x")))
         return desk.store.last_run("publish_crls").ended
 
     first = record()
@@ -121,5 +125,23 @@ def test_a_database_that_is_away_does_not_end_the_process(desk, tmp_path):
 
     (tmp_path / "certwright.sqlite").unlink()
     (tmp_path / "certwright.sqlite").mkdir()
-    run_job(job(fail), desk, Held())
-    run_job(job(lambda *_: Report("x", done=1)), desk, Held())
+    Runner(desk, Held()).run(job(fail))
+    Runner(desk, Held()).run(job(lambda *_: Report("x", done=1)))
+
+
+def test_the_log_tells_of_a_failure_once_and_of_its_end(desk, capsys):
+    """A job of each second that fails for a day is one line, not 86,400."""
+    logs.configure("test")
+    runner = Runner(desk, Held())
+    outcomes = iter([HSMUnavailable("gone"), HSMUnavailable("gone"), HSMUnavailable("gone"), None, None])
+
+    def run(*_):
+        if error := next(outcomes):
+            raise error
+        return Report("x")
+
+    for _ in range(5):
+        runner.run(job(run))
+    told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    structlog.reset_defaults()
+    assert told == ["job.failed", "job.ended"]

@@ -13,6 +13,7 @@ import pytest
 from ca import config
 from ca.authority import Report
 from scheduler import __main__ as process
+from scheduler.run import Runner
 from scheduler.timetable import TIMETABLE, Job
 
 
@@ -57,7 +58,7 @@ def woken(desk, monkeypatch):
 
     def wake(*jobs: Job):
         monkeypatch.setattr(process, "TIMETABLE", jobs)
-        waker = process.build(Desk(config.Config(), desk.store, desk.journal, desk.clock), Held())
+        waker = process.build(Runner(Desk(config.Config(), desk.store, desk.journal, desk.clock), Held()))
         made.append(waker)
         waker.start()
         return waker
