@@ -286,19 +286,24 @@ def test_an_order_waits_for_the_hsm_and_is_issued_when_it_is_back(
     assert sorted(states) == [("issued",), ("withdrawn",)]
 
 
-def test_a_cold_desk_without_hsm_says_later_and_leaves_the_order_ready(
-    registered: Client, without_signer: Town
-) -> None:
-    """A worker that has just started does not know the signer's keys yet: nothing was claimed."""
+def test_a_worker_that_never_saw_the_hsm_lets_orders_wait_too(registered: Client, without_signer: Town) -> None:
     name = a_name()
     order = registered.ready(name)
-    answer = registered.finalize(order, csr(name))
-    if answer.status_code == 200:
-        assert answer.json["status"] == "processing"
-        return
+    assert registered.finalize(order, csr(name)).json["status"] == "processing"
+
+
+def test_an_hsm_that_is_missed_before_the_order_is_claimed_leaves_it_ready(
+    registered: Client, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def issue(*_: Any) -> None:
+        raise HSMUnavailable("the secret socket is gone")
+
+    order = registered.ready()
+    monkeypatch.setattr(type(authority), "issue", issue)
+    answer = registered.finalize(order)
     refused(answer, "serverInternal", 503)
-    assert int(answer.headers["Retry-After"]) > 0
-    assert "signer" not in answer.json["detail"]
+    assert answer.headers["Retry-After"] == str(HSMUnavailable.retry_after)
+    assert "secret" not in answer.json["detail"]
     assert registered.post(order.headers["Location"]).json["status"] == "ready"
 
 
