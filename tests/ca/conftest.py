@@ -103,7 +103,7 @@ def hierarchy() -> Hierarchy:
         issuing_key,
         responder_key.public_key(),
         responders.plan_life(certificate, now, 20),
-        secrets.token_bytes(16),
+        responders.serial(secrets.token_bytes(16)),
     )
     config = Config(mode="demo", ca={"permitted_names": list(PERMITTED)})  # type: ignore[arg-type]
     profiles = compile_all(config)
