@@ -285,7 +285,7 @@ class Certificate:
 class Query:
     """A search over certificates; empty fields do not restrict. `after` is the keyset cursor of the last page.
 
-    `name` matches a whole DNS name, IP or URI, or a suffix when it begins with `*.`; `text` matches a
+    `name` matches a whole DNS name, IP or URI, or every DNS name below a domain (`*.x.test`); `text` matches a
     prefix of any name, the CN or the serial. `status` is valid, revoked, expired or expiring (within
     `expiring_within` seconds). `limit` is at most 1,000.
     """

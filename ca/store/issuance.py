@@ -4,14 +4,18 @@ Each end is a conditional UPDATE of the open intent, so of two that race exactly
 """
 
 import hashlib
+from collections.abc import Iterator
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ca.errors import Abandoned
-from ca.records import Certificate, Intent, serial_hex
+from ca.records import Certificate, Intent, NameKind, serial_hex
 from ca.store.office import Office
 from ca.store.tables import CERTIFICATE, INTENT
+
+DEPTH = 10
+"""Labels of the longest domain that names are filed below."""
 
 
 class Issuance(Office):
@@ -90,17 +94,28 @@ class Issuance(Office):
         sql = CERTIFICATE.insert(("spki_sha256", "sort_name"), "RETURNING id")
         values = (*CERTIFICATE.encode(certificate), _spki_sha256(certificate.der), _sort_name(certificate))
         row_id = self.rows(sql, *values)[0][0]
-        for kind, value in sorted(_searchable(certificate)):
-            self.change("INSERT INTO certificate_name VALUES (?, ?, ?, ?)", row_id, kind, value, value[::-1])
+        for name in sorted(_searchable(certificate)):
+            self.change("INSERT INTO certificate_name (certificate, value) VALUES (?, ?)", row_id, name)
+        for domain in sorted(_domains(certificate)):
+            self.change("INSERT INTO certificate_parent (certificate, parent) VALUES (?, ?)", row_id, domain)
 
 
-def _searchable(certificate: Certificate) -> set[tuple[str, str]]:
-    """Every name by which it can be found; a CN that is none of its names counts too."""
-    names = {(name.kind.value, name.value.lower()) for name in certificate.names}
-    common_name = certificate.common_name.lower()
-    if common_name and common_name not in {value for _, value in names}:
-        names.add(("cn", common_name))
-    return names
+def _searchable(certificate: Certificate) -> set[str]:
+    """Every name by which it can be found; its CN counts too."""
+    return {name.value.lower() for name in certificate.names} | {certificate.common_name.lower()} - {""}
+
+
+def _domains(certificate: Certificate) -> set[str]:
+    """Every domain that one of its names lies below."""
+    others = {name.value.lower() for name in certificate.names if name.kind is not NameKind.DNS}
+    return {domain for name in _searchable(certificate) - others for domain in parents(name)}
+
+
+def parents(name: str) -> Iterator[str]:
+    """The domains that a DNS name lies below, without those of over DEPTH labels."""
+    labels = name.split(".")
+    for start in range(max(1, len(labels) - DEPTH), len(labels)):
+        yield ".".join(labels[start:])
 
 
 def _sort_name(certificate: Certificate) -> str:

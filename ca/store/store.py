@@ -14,6 +14,7 @@ from ca.store.marks import Marks
 from ca.store.migrate import waiting
 from ca.store.publications import Publications
 from ca.store.revocations import Revocations
+from ca.store.search import Search
 from ca.store.tokens import Tokens
 
 
@@ -21,6 +22,7 @@ class Store(
     Hierarchy,
     Issuance,
     Certificates,
+    Search,
     Revocations,
     Marks,
     Publications,

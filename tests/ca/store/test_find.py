@@ -1,5 +1,8 @@
 """Search and paging: by name, owner, serial, expiry and status; pages neither overlap nor skip."""
 
+import base64
+import json
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -7,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.search import SEARCHES
+from bench.seed import NOW as SEED_NOW
+from bench.seed import fill
 from ca.errors import BadRequest
-from ca.records import SYSTEM, Certificate, Query, Reason, Revocation, serial_hex
-from ca.store import Store
-from ca.store.certificates import _statement
+from ca.records import SYSTEM, Certificate, Name, NameKind, Query, Reason, Revocation, serial_hex
+from ca.store import Store, search
 from tests.ca.store.conftest import Issue
 from tests.ca.store.things import DAY, NOW, key
 
@@ -37,6 +42,7 @@ def test_certificates_are_found_by_what_people_know(store: Store, issue: Issue) 
     assert found(store, name="*.pay.example.test") == {pay.serial, wild.serial}
     assert found(store, name="*.example.test") == {pay.serial, wild.serial}
     assert found(store, name="*.test") == {pay.serial, wild.serial}
+    assert found(store, name="*.a.b.c.d.e.f.g.h.test") == set()
     assert found(store, name="ay.example.test") == set()
     assert found(store, text="www.p") == {pay.serial}
     assert found(store, text="*.pay") == {wild.serial}
@@ -53,6 +59,16 @@ def test_a_certificate_is_listed_once_however_many_names_match(store: Store, iss
     made = issue("a.example.test", "b.example.test", "a.a.example.test")
     assert store.find(Query(name="*.example.test"), NOW).items == (made,)
     assert store.find(Query(text="a"), NOW).items == (made,)
+
+
+def test_addresses_and_long_names_are_filed_too(store: Store, issue: Issue) -> None:
+    deep = ".".join("abcdefghijklmnop") + ".test"
+    made = issue(deep, deep.removeprefix("a."))
+    address = issue(names=(Name(NameKind.IP, "10.1.2.3"), Name(NameKind.URI, "spiffe://example.test/a")))
+    assert found(store, name="*.h.i.j.k.l.m.n.o.p.test") == {made.serial}
+    assert found(store, name="10.1.2.3") == found(store, text="spiffe://example") == {address.serial}
+    assert found(store, name="*.test") == {made.serial}
+    assert found(store, name="*.1.2.3") == set()
 
 
 def test_status_is_as_of_now(store: Store, issue: Issue) -> None:
@@ -80,6 +96,10 @@ def test_certificates_are_found_by_their_key(store: Store, issue: Issue) -> None
     assert store.by_public_key("00" * 32) == ()
 
 
+def cursor(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -87,12 +107,16 @@ def test_certificates_are_found_by_their_key(store: Store, issue: Issue) -> None
         Query(limit=1001),
         Query(order_by="serial; DROP TABLE certificate"),
         Query(status="good"),
+        Query(name="*.a.b.c.d.e.f.g.h.i.j.test"),
         Query(after="!!"),
         Query(after="bm8"),
-        Query(after="WyJpc3N1ZWQiLCJ4IiwxXQ"),
-        Query(after="WyJleHBpcnkiLDEsMV0"),
+        Query(after=cursor("issued", "1")),
+        Query(after=cursor("issued", 1 << 63)),
+        Query(after=cursor("issued", 1)),  # no such certificate
+        Query(after=cursor("expiry", 1)),
+        Query(after=cursor("issued", 1, 1)),
     ],
-    ids=lambda query: f"{query.limit}-{query.order_by}-{query.status}-{query.after}",
+    ids=lambda query: f"{query.limit}-{query.order_by}-{query.status}{query.name}-{query.after}",
 )
 def test_what_is_no_query_is_refused(store: Store, query: Query) -> None:
     with pytest.raises(BadRequest):
@@ -101,31 +125,74 @@ def test_what_is_no_query_is_refused(store: Store, query: Query) -> None:
 
 # --- paging -------------------------------------------------------------------------------------
 
-_SORT = {
-    "issued": lambda one: -one.issued_at,
-    "expiry": lambda one: one.not_after,
-    "name": lambda one: one.names[0].value,
+ORDERS = {
+    "issued": lambda one: -one[0],
+    "expiry": lambda one: (one[1].not_after, one[0]),
+    "name": lambda one: (one[1].names[0].value, one[0]),
+}
+CHOICES = {
+    "name": ["", "h1.a.test", "*.a.test", "*.test", "*.none.test"],
+    "text": ["", "h", "h2", "01", "zz"],
+    "status": ["", "valid", "expired", "expiring", "revoked"],
+    "owner": ["", "red", "blue"],
+    "profile": ["", "server", "client"],
+    "issuer": ["", "issuing-g1"],
+    "order_by": list(ORDERS),
+    "limit": [1, 2, 5],
 }
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    times=st.lists(st.integers(0, 3), min_size=1, max_size=9),
-    limit=st.integers(1, 4),
-    order=st.sampled_from(["issued", "expiry", "name"]),
-)
-def test_pages_are_the_whole_list_in_order(
-    store: Store, issue: Issue, times: list[int], limit: int, order: str
+def meets(one: Certificate, query: Query) -> bool:
+    """The same search, said in Python."""
+    name = one.names[0].value
+    by_name = name.endswith(query.name[1:]) if query.name.startswith("*.") else name == query.name
+    statuses = {one.status(NOW)} | ({"expiring"} if one.status(NOW) == "valid" and one.not_after < NOW + 2 else set())
+    return (
+        (by_name or not query.name)
+        and (name.startswith(query.text) or serial_hex(one.serial).startswith(query.text))
+        and (not query.status or query.status in statuses)
+        and query.owner in ("", one.owner)
+        and query.profile in ("", one.profile)
+        and query.issuer in ("", one.issuer)
+    )
+
+
+@pytest.fixture
+def crowd(store: Store, issue: Issue) -> list[Certificate]:
+    """Thirty certificates of every kind, in the order of their issue."""
+    made = [
+        issue(
+            f"h{n % 4}.{'ab'[n % 3 == 0]}.test",
+            not_after=NOW + n % 5 - 2,
+            owner=("red", "blue", "")[n % 3],
+            profile="client" if n > 26 else "server",
+        )
+        for n in range(30)
+    ]
+    for one in made[::7]:
+        store.revoke(Revocation("issuing-g1", one.serial, NOW, Reason.SUPERSEDED, SYSTEM, one.not_after))
+    return [store.by_serial(one.serial) for one in made]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fields=st.fixed_dictionaries({name: st.sampled_from(some) for name, some in CHOICES.items()}), data=st.data())
+def test_pages_are_the_whole_list_in_order_whichever_way_leads_to_them(
+    store: Store, crowd: list[Certificate], fields: dict[str, object], data: st.DataObject
 ) -> None:
-    store.change("DELETE FROM certificate_name")
-    store.change("DELETE FROM certificate")
-    made = [issue(f"h{time}.example.test", created_at=NOW + time, not_after=NOW + time) for time in times]
-    got = list(pages(store, Query(order_by=order, limit=limit)))
-    flat = [one for page in got for one in page]
-    assert {one.serial for one in flat} == {one.serial for one in made}
-    assert len(flat) == len(made)
-    assert [_SORT[order](one) for one in flat] == sorted(_SORT[order](one) for one in made)
-    assert all(len(page) == limit for page in got[:-1])
+    """With bounds so low that few are many, and walks end early."""
+    query = Query(expiring_within=2, **fields)  # type: ignore[arg-type]
+    numbered = sorted(enumerate(crowd), key=ORDERS[query.order_by])
+    few, steps, narrow = (data.draw(st.sampled_from(some)) for some in ([0, 3, 99], [1, 4, 99], [2, 99]))
+    with pytest.MonkeyPatch.context() as bounds:
+        for name, value in (("FEW", few), ("STEPS", steps), ("NARROW_STEPS", narrow)):
+            bounds.setattr(search, name, value)
+        got = [one for page in pages(store, query) for one in page]
+    assert got == [one for _, one in numbered if meets(one, query)]
+
+
+def test_a_plain_list_has_full_pages(store: Store, crowd: list[Certificate]) -> None:
+    for order in ORDERS:
+        assert [len(page) for page in pages(store, Query(order_by=order, limit=7))] == [7, 7, 7, 7, 2]
 
 
 def test_what_is_issued_meanwhile_neither_shifts_nor_repeats_a_page(store: Store, issue: Issue) -> None:
@@ -137,88 +204,64 @@ def test_what_is_issued_meanwhile_neither_shifts_nor_repeats_a_page(store: Store
     assert seen == [one.serial for one in reversed(made)]
 
 
-# --- 50,000 certificates ------------------------------------------------------------------------
-
-MANY = 50_000
-_FILL = f"""
-INSERT INTO certificate (issuer, serial, der, sha256, profile, names, not_before, not_after, issued_at, common_name,
-  owner, "order", account, token, replaces, revoked_at, reason, spki_sha256, sort_name)
-WITH RECURSIVE n(i) AS (SELECT 100000 UNION ALL SELECT i + 1 FROM n WHERE i < {100_000 + MANY - 1})
-SELECT 'issuing-g1', '01' || i, '', 'd' || i, 'server', '[]', 0, {NOW} + (i * 7919) % 7776000, {NOW} + i, '',
-  'team' || (i % 100), 'o' || i, 'a' || (i % 1000), 't' || (i % 50), '', CASE WHEN i % 500 = 0 THEN 1 ELSE 0 END, '',
-  'k' || i, 'h' || i || '.t' || (i % 100) || '.test' FROM n
-"""
-_FILL_NAMES = """
-INSERT INTO certificate_name (certificate, kind, value, reversed)
-SELECT id, 'dns', sort_name, 'tset.' || owner || '.' || serial FROM certificate
-"""
+def test_a_cursor_tells_nothing_of_what_was_passed_on_the_way(
+    store: Store, issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("FEW", 0), ("STEPS", 1)):
+        monkeypatch.setattr(search, name, value)
+    issue("a.secret.test", token="theirs")
+    issue("b.secret.test", token="mine")
+    page = store.find(Query(token="mine", order_by="name"), NOW)
+    assert page.items == ()
+    assert json.loads(base64.b64decode(page.next + "==")) == ["name", 1]
 
 
-@pytest.fixture
-def many(store: Store) -> Store:
-    """A store of 50,000 certificates, with the statistics that PostgreSQL gathers by itself."""
-    with store.transaction():
-        store.change(_FILL.replace("%", "%%") if store._dialect.placeholder == "%s" else _FILL)
-        store.change(_FILL_NAMES)
-    if store._dialect.placeholder == "%s":
-        store.change("ANALYZE")
-    return store
+# --- what a page costs --------------------------------------------------------------------------
+
+MANY = 20_000
 
 
-def plan(store: Store, query: Query) -> str:
-    sql, *values = _statement(query, NOW)
-    verb = "EXPLAIN" if store._dialect.placeholder == "%s" else "EXPLAIN QUERY PLAN"
-    return "\n".join(str(row[-1]) for row in store.rows(f"{verb} {sql}", *values))
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """What `bench/seed.py` leaves of 20,000 certificates."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('many')}/many.sqlite"
+    fill(url, MANY)
+    store = Store.open(url)
+    yield store
+    store.close()
 
 
-def whole_tables(text: str) -> list[str]:
-    """The steps of a plan that read a whole table without an index."""
-    return [
-        line
-        for line in text.splitlines()
-        if "Seq Scan" in line or (line.startswith("SCAN") and "USING" not in line and "SUBQUERY" not in line)
-    ]
+def instructions(store: Store, query: Query) -> int:
+    """What a page costs SQLite, in hundreds of its virtual machine's instructions."""
+    spent = 0
 
+    def tick() -> int:
+        nonlocal spent
+        spent += 1
+        return 0
 
-@pytest.mark.slow
-def test_no_search_reads_a_whole_table(many: Store) -> None:
-    expected = {
-        Query(): MANY,
-        Query(order_by="expiry"): MANY,
-        Query(order_by="name"): MANY,
-        Query(owner="team7"): MANY // 100,
-        Query(account="a77"): MANY // 1000,
-        Query(token="t7"): MANY // 50,
-        Query(status="revoked"): MANY // 500,
-        Query(status="expiring", expiring_within=3600, order_by="expiry"): 23,
-        Query(name="h123456.t56.test"): 1,
-        Query(name="*.7maet.test"): MANY // 100,
-        Query(text="h12345"): 10,
-        Query(text="0112345"): 10,
-        Query(owner="team7", status="valid", name="h123407.t7.test"): 1,
-    }
-    for query, count in expected.items():
-        page = many.find(replace(query, limit=min(count, 1000)), NOW)
-        assert len(page.items) == min(count, 1000), query
-        assert bool(page.next) == (count > 1000), query
-        following = many.find(replace(query, limit=1), NOW).next
-        for one in (query, replace(query, after=following)):
-            assert not whole_tables(plan(many, one)), (one, plan(many, one))
-    for query, index in {
-        Query(owner="team7"): "certificate_owner",
-        Query(account="a77"): "certificate_account",
-        Query(token="t7"): "certificate_token",
-        Query(profile="client"): "certificate_profile_issued_at_id",
-        Query(status="revoked"): "certificate_revoked",
-        Query(order_by="name"): "certificate_sort_name_id",
-    }.items():
-        assert index in plan(many, query), plan(many, query)
+    with store.reading():
+        connection = store.database.connection()
+        connection.set_progress_handler(tick, 100)
+        try:
+            store.find(query, SEED_NOW)
+        finally:
+            connection.set_progress_handler(None, 0)
+    return spent
 
 
 @pytest.mark.slow
-def test_a_deep_page_costs_no_more_than_the_first(many: Store) -> None:
-    """Counted in rows by the plan, not in time: the keyset is a condition of the index."""
-    first = many.find(Query(order_by="expiry", limit=1000), NOW)
-    text = plan(many, Query(order_by="expiry", limit=1000, after=first.next))
-    assert "certificate_not_after_id" in text, text
-    assert "not_after" in text.replace("certificate_not_after_id", "")
+@pytest.mark.parametrize("name", SEARCHES)
+def test_no_search_costs_more_than_its_bound(many: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds and database are both a fiftieth of the real ones: a plan that sorts or reads all that match shows."""
+    for bound in ("FEW", "STEPS", "NARROW_STEPS"):
+        monkeypatch.setattr(search, bound, getattr(search, bound) // 50)
+    query = SEARCHES[name](random.Random(1), many)
+    costs = []
+    for _ in range(3):
+        costs.append(instructions(many, replace(query, limit=20)))
+        after = many.find(query, SEED_NOW).next
+        if not after:
+            break
+        query = replace(query, after=after)
+    assert max(costs) < (1500 if query.status else 600), costs

@@ -68,6 +68,7 @@ def test_inc12_evidence_needs_no_certificate_and_outlives_it(store: Store, issue
     store.revoke(fact(unknown))
     store.revoke(fact(made.serial))
     store.change("DELETE FROM certificate_name")
+    store.change("DELETE FROM certificate_parent")
     store.change("DELETE FROM certificate")
     store.change("DELETE FROM intent")
     store.change("DELETE FROM ocsp")
