@@ -94,7 +94,7 @@ def verify_ledger(session: Session, folder: Path | None) -> None:
     "--export",
     "exported",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Read this file of 'certwright audit ledger export' instead of the folder.",
+    help="Read this file, as 'audit ledger export' writes it, instead of the folder.",
 )
 def reconcile(session: Session, folder: Path | None, exported: Path | None) -> int:
     """Compares the signer's ledger with intents, certificates, CRLs and the journal.

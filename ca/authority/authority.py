@@ -1,12 +1,14 @@
 """`Authority`: the list of use cases, each a line that names the module where it is told."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ca.authority import answers, chain, crls, health, integrity, managed, responders, sweep, trail
 from ca.authority import issue as issuance
+from ca.authority import reconcile as reconciliation
 from ca.authority import revoke as revocation
 from ca.authority.desk import Desk
+from ca.authority.reconcile import Reconciliation
 from ca.authority.report import Check, Report, Revoked
 from ca.clock import Clock, system_clock
 from ca.config import Config
@@ -14,6 +16,7 @@ from ca.folder import Folder
 from ca.journal import Journal
 from ca.journal import Report as JournalReport
 from ca.keys.client import SignerClient
+from ca.keys.ledger import Entry
 from ca.policy import Policy
 from ca.profiles import compile_all
 from ca.publish import Publisher, feed
@@ -102,6 +105,10 @@ class Authority(Desk):
     def verify_journal(self) -> JournalReport:
         """Recomputes the journal. Raises `JournalBroken` with the place."""
         return trail.verify_journal(self)
+
+    def reconcile(self, entries: Callable[[], Iterable[Entry]]) -> Reconciliation:
+        """Compares the signer's ledger with the records: see `ca.authority.reconcile`."""
+        return reconciliation.reconcile(self, entries)
 
     def export_journal(self) -> Iterator[Mapping[str, object]]:
         """Every journal event in order."""

@@ -4,6 +4,10 @@ The number is taken in the same write transaction that reads the revoked serials
 means newer facts; the publication gate then compares with what is published (INC-01, INC-02).
 """
 
+import hashlib
+
+from cryptography import x509
+
 from ca import crl
 from ca.authority.desk import Desk
 from ca.authority.report import Report
@@ -84,9 +88,19 @@ def _put(desk: Desk, state: ShardState, body: Publication) -> None:
                 SYSTEM,
                 f"crl:{state.issuer}:{state.shard:04x}",
                 key=state.issuer,
-                detail={"number": state.number, "next_update": body.fresh_until, "octets": len(body.body)},
+                detail={
+                    "number": state.number,
+                    "next_update": body.fresh_until,
+                    "octets": len(body.body),
+                    "tbs_sha256": _tbs_sha256(body.body),
+                },
             )
         )
+
+
+def _tbs_sha256(der: bytes) -> str:
+    """What the signer's ledger knows this CRL by."""
+    return hashlib.sha256(x509.load_der_x509_crl(der).tbs_certlist_bytes).hexdigest()
 
 
 def _journal_refusal(desk: Desk, target: str, error: CAError) -> None:

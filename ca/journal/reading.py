@@ -31,9 +31,9 @@ def tail(store: Store, limit: int = 20) -> tuple[dict[str, Any], ...]:
     return tuple(map(_shown, reversed(store.recent(limit))))
 
 
-def history(store: Store, target: str) -> tuple[dict[str, Any], ...]:
+def history(store: Store, target: str, limit: int = 1000) -> tuple[dict[str, Any], ...]:
     """The entries about one thing (`certificate:issuing-g1:01ab…`), the oldest first."""
-    return tuple(map(_shown, store.history(target)))
+    return tuple(map(_shown, store.history(target, limit)))
 
 
 def _shown(row: EventRow, index: int | None = None, leaf: str = "") -> dict[str, Any]:

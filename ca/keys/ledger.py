@@ -10,14 +10,17 @@ more than the right to read the files. The signer may be writing meanwhile.
 """
 
 import hashlib
+import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from cryptography import x509
 
+from ca.clock import rfc3339
 from ca.errors import LedgerBroken
 from ca.records import SignKind
 
@@ -92,6 +95,12 @@ class Report:
 
 _payload: msgspec.msgpack.Decoder[tuple[Entry, ...]] = msgspec.msgpack.Decoder(tuple[Entry, ...])
 _encoder = msgspec.msgpack.Encoder()
+
+
+def scope_of(crl: x509.CertificateRevocationList) -> str:
+    """Which certificates a CRL is about: a digest of its issuing distribution point; empty for all of the issuer's."""
+    points = [one.value for one in crl.extensions if isinstance(one.value, x509.IssuingDistributionPoint)]
+    return hashlib.sha256(points[0].public_bytes()).hexdigest()[:32] if points else ""
 
 
 def segment_path(folder: Path, first: int) -> Path:
@@ -223,6 +232,34 @@ def verify(folder: Path) -> Report:
         end = frame.end
     end = in_last(folder, end)
     return Report(end.counter, len(every), end.chain.hex(), end.time, rest(folder, end))
+
+
+# --- an export ----------------------------------------------------------------------------------
+
+
+def line(entry: Entry) -> str:
+    """An entry as one line of JSON."""
+    fields = msgspec.structs.asdict(entry)
+    return json.dumps({"at": rfc3339(entry.time), **fields, "sha256": entry.sha256.hex(), "tbs": entry.tbs.hex()})
+
+
+def parse_line(text: str) -> Entry:
+    """The entry of such a line. Raises `LedgerBroken`; that nothing is missing between two, `exported` looks at."""
+    try:
+        fields = json.loads(text)
+        fields.pop("at", None)
+        fields["sha256"], fields["tbs"] = bytes.fromhex(fields["sha256"]), bytes.fromhex(fields["tbs"])
+        return msgspec.convert([fields[name] for name in Entry.__struct_fields__], Entry)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise broken(f"This is no line of an exported ledger: {error!r}.") from None
+
+
+def exported(lines: Iterable[str]) -> Iterator[Entry]:
+    """The entries of an export, which must be all from the first on. Raises `LedgerBroken`."""
+    for counter, entry in enumerate(map(parse_line, lines), 1):
+        if entry.counter != counter:
+            raise broken(f"The exported ledger goes on with entry {entry.counter} where {counter} is due.")
+        yield entry
 
 
 def broken(detail: str) -> LedgerBroken:

@@ -4,7 +4,6 @@ The signer is no oracle. `permit` returns when the rules of the kind hold for th
 `SigningRefused` otherwise; nothing is fetched, nothing is remembered. A kind without a rule is refused.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from ca.errors import BadRequest, SigningRefused
 from ca.keys import der
 from ca.keys.algorithms import ALGORITHMS, load_spki, spki_of
 from ca.keys.checkpoint import parse_checkpoint
+from ca.keys.ledger import scope_of
 from ca.keys.ring import KeyState, Operation, permitted
 from ca.records import KeyPurpose, SignKind, serial_hex
 
@@ -152,7 +152,7 @@ def _crl(tbs: bytes, key: KeyFacts) -> Seen:
     number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     _demand(number < _LARGEST_NUMBER, key, "its number is out of all proportion")
     _own_authority_key(crl.extensions, own, key)
-    return Seen(_scope(crl), number, int(crl.last_update_utc.timestamp()))
+    return Seen(scope_of(crl), number, int(crl.last_update_utc.timestamp()))
 
 
 def _csr(tbs: bytes, key: KeyFacts) -> Seen:
@@ -201,12 +201,6 @@ def _signed(tbs: bytes, key: KeyFacts) -> bytes:
 
 def _inner_algorithm(tbs: bytes, place: int) -> bytes:
     return list(der.children(tbs))[place]
-
-
-def _scope(crl: x509.CertificateRevocationList) -> str:
-    """Which certificates a CRL is about: a digest of its issuing distribution point; empty for all of the issuer's."""
-    point = _optional(crl.extensions, x509.IssuingDistributionPoint)
-    return hashlib.sha256(point.public_bytes()).hexdigest()[:32] if point else ""
 
 
 def _optional(found: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
