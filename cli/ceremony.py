@@ -105,7 +105,7 @@ def _permitted(config: Config, options: Mapping[str, Any]) -> tuple[str, ...]:
 def perform(session: Session, plan: Plan) -> dict[str, Any]:
     """Holds the ceremony and publishes the first CRL; answers what there is now. May be done again after an error."""
     config = session.config
-    store.migrate(config.database_url(config.database.migrate_url))
+    store.bring_up_to_date(config)
     with signing.signer(config, session.config_path) as signer, session.authority() as authority:
         outcome = _hold(authority, signer, plan)
         authority.publish_crls()

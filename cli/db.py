@@ -8,14 +8,15 @@ from cli.session import Session, command
 def migrate(session: Session) -> None:
     """Applies the migrations that wait, under a lock, so that two nodes may start it at once.
 
-    Uses database.migrate_url where the writers may not change tables.
+    Uses database.migrate_url where the writers may not change tables, and then grants the role of database.url what
+    it needs and no more.
     """
     from ca import store
 
     url = session.config.database_url(session.config.database.migrate_url)
     waiting = store.pending(url)
     if not session.dry_run:
-        store.migrate(url)
+        store.bring_up_to_date(session.config)
     verb = "would be applied" if session.dry_run else "applied"
     done = ", ".join(waiting)
     answer(session, {"applied": waiting, "dry_run": session.dry_run}, f"{verb}: {done}" if done else "Nothing waits.")

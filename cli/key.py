@@ -1,10 +1,15 @@
 """`certwright key`: the keys of the records, and the signer's door when a PIN was refused."""
 
+import json
+import os
+import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cli import shapes
+from cli.files import write_whole
 from cli.output import answer, facts, table
 from cli.session import Session, command
 
@@ -49,6 +54,40 @@ def unlock(session: Session) -> None:
     signer.unlock()
     state = signer.health()
     answer(session, {"ok": state.ok, "detail": state.detail}, state.detail or "The token is open.")
+
+
+@command(changes=True)
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+def provision(session: Session, directory: Path) -> None:
+    """Makes a software token (SoftHSM) in DIRECTORY, for those who have no HSM, and a random PIN if there is none.
+
+    Label and PIN are those of the configuration (hsm.token_label, hsm.pin_source). A token of that label that
+    is there already stays as it is. Prints what the configuration must say to use it.
+    """
+    place = directory.resolve()
+    config = session.config
+    module = config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
+    lines = [
+        f"module = {json.dumps(module)}",
+        f"environment = {{ SOFTHSM2_CONF = {json.dumps(str(place / 'softhsm2.conf'))} }}",
+        "accept_software_token = true  # whoever reads that folder and knows the PIN has the keys",
+    ]
+    if not session.dry_run:
+        _provision(session, place, module)
+    shape = {"dry_run": session.dry_run, "directory": str(place), "label": config.hsm.token_label, "hsm": lines}
+    answer(session, shape, "\n".join(["SOFTWARE TOKEN. Under [hsm] the configuration must say:", *lines]))
+
+
+def _provision(session: Session, place: Path, module: str) -> None:
+    from ca.keys.pin import read_pin
+    from ca.keys.softhsm import provision_softhsm
+
+    hsm, folder = session.config.hsm, session.config.path(".")
+    kind, _, value = hsm.pin_source.partition(":")
+    if kind == "file" and not (folder / value).exists():
+        (folder / value).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(folder / value, secrets.token_hex(16) + "\n")
+    provision_softhsm(place, hsm.token_label, read_pin(hsm.pin_source, folder), module)
 
 
 def _signer(session: Session) -> "SignerClient":

@@ -7,7 +7,6 @@ messages and exit codes.
 
 import os
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -60,6 +59,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "acme order list": ("cli.acme:orders", "List the orders, with what went wrong."),
     "key list": ("cli.key:list_", "List the keys."),
     "key show": ("cli.key:show", "Show one key and its attributes."),
+    "key provision": ("cli.key:provision", "Make a software token, without an HSM."),
     "key unlock": ("cli.key:unlock", "Try the corrected PIN once more."),
     "profile list": ("cli.profile:list_", "List the profiles."),
     "profile test": ("cli.profile:test", "Say whether a CSR would pass, and what decides."),
@@ -126,6 +126,7 @@ def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) 
     """Of the installed package, or of the checkout that this runs from."""
     if not wanted:
         return
+    import tomllib
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -126,7 +126,7 @@ def run(config: Config, path: Path, faces: frozenset[str], told: Told) -> int:
     logs.configure("supervisor")
     for listen in (config.server.https_listen, config.server.http_listen):
         demand_free(listen, PORT_PATIENCE)
-    store.migrate(config.database_url(config.database.migrate_url))
+    store.bring_up_to_date(config)
     environment = {**os.environ, **prepare(config), SUPERVISOR: str(os.getpid())}
     options = ["--config", str(path), "--faces", ",".join(sorted(faces))]
     children = {

@@ -1,9 +1,9 @@
 """The command line's frame: lazy commands, help that answers at once, errors with exit codes and no traceback."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -34,10 +34,13 @@ def test_help_imports_nothing_heavy(path):
 
 
 def test_help_answers_at_once():
+    """Measured as CPU time: on a busy machine the wall clock says little."""
+
     def once() -> float:
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert run("--help").returncode == 0
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(once() for _ in range(5)) < 0.15
 
