@@ -79,10 +79,6 @@ class Desk:
         """Writes an event inside the open transaction."""
         self.authority.journal.append(event)
 
-    def active_account(self, account_id: str) -> Account:
-        """The account, if it may do anything at all. Raises `AccountDoesNotExist` or `Unauthorized` (A-24)."""
-        return demand_valid(self.accounts.get(account_id))
-
     def account_at(self, url: str) -> Account:
         """The account of a kid, in whatever state. Raises `AccountDoesNotExist` (A-08)."""
         account_id = self.urls.account_of(url)
