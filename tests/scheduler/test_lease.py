@@ -10,12 +10,12 @@ from scheduler.lease import Lease
 
 
 @pytest.fixture
-def node(sqlite_url):
+def node(store_url):
     """Makes nodes, each with a store of its own, and ends them all."""
     made: list[tuple[Lease, Store]] = []
 
     def make(holder: str, life: int = 5) -> Lease:
-        store = Store.open(sqlite_url)
+        store = Store.open(store_url)
         made.append((Lease(store, holder, life), store))
         return made[-1][0]
 
