@@ -23,6 +23,8 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from granian.rsgi import ProtocolClosed, Scope  # type: ignore[attr-defined]
 
+from web import leaving
+
 REFUSED = "certwright.refused"
 """Key in the environ: the HTTP status (408, 411 or 413) with which the request has to be refused."""
 
@@ -95,6 +97,10 @@ class Gate:
         self.bounds = bounds
         self._crew = ThreadPoolExecutor(bounds.threads, "request") if bounds.threads else None
         self._places = threading.BoundedSemaphore(bounds.threads + bounds.waiting)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Granian calls it when the worker's loop is there."""
+        leaving.gently(loop)
 
     async def __rsgi__(self, scope: Scope, transport: Transport) -> None:
         """Answers one request; a client that went away is no error."""

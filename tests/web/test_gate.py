@@ -247,23 +247,13 @@ def test_tls_is_1_2_or_1_3(tls: Process) -> None:
 
 @pytest.mark.slow
 def test_a_new_certificate_is_taken_without_losing_a_request(tls: Process, tmp_path: Path) -> None:
-    """SIGHUP: the new worker listens before the old one stops, on the same socket, and no request is lost.
-
-    Granian drops a handshake that is not finished in the millisecond in which the old worker stops accepting;
-    under this load that is one in hundreds, and nothing was asked on it yet.
-    """
+    """SIGHUP: the new worker accepts before the old one stops, on the same socket; handshakes are not cut off."""
     seen: list[str] = []
-    unconnected: list[str] = []
     stop = threading.Event()
 
     def go_on(path: str) -> None:
         while not stop.is_set():
-            try:
-                connection = connect(tls.listen)
-            except OSError as error:
-                unconnected.append(repr(error))
-            else:
-                seen.append(ask(connection, path))
+            seen.append(ask(connect(tls.listen), path))
 
     with ThreadPoolExecutor(4) as pool:
         askers = [pool.submit(go_on, path) for path in ("/", "/", "/sleep?0.3", "/sleep?0.4")]
@@ -271,15 +261,14 @@ def test_a_new_certificate_is_taken_without_losing_a_request(tls: Process, tmp_p
         (tmp_path / "next").symlink_to("2")
         (tmp_path / "next").replace(tmp_path / "current")
         tls.popen.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while seen[-20:].count("CN=second") < 20 and time.monotonic() < deadline:
             time.sleep(0.1)
         stop.set()
     for asker in askers:
         asker.result()
     assert seen[-1] == "CN=second"
-    assert len(seen) > 50
-    assert len(unconnected) <= 2
+    assert len(seen) > 20
 
 
 @pytest.mark.slow
