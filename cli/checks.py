@@ -29,6 +29,7 @@ SKEW_WARN, SKEW_FAIL = 5, 300
 DAY = 86400
 ROOT_CRL_ALARM = 60 * DAY
 LATE_RUNS = 3
+_POSTGRESQL = "See docs/postgresql.md."
 
 
 class Warn(CAError):
@@ -154,6 +155,17 @@ def _database(patient: Patient) -> str:
     if not issuers:
         raise NotFound("The database holds no issuer.", next_step="Run 'certwright ca init'.")
     return f"{issuers} issuers"
+
+
+def _durability(patient: Patient) -> str:
+    """What was committed stays, and the journal's rows too: the settings of the server and the rights of the role."""
+    weak = patient.authority.store.weaknesses()
+    lossy = [one for one in weak if one.endswith("off")]
+    if lossy:
+        raise CAError(f"The database may lose what it has confirmed: {', '.join(lossy)}.", next_step=_POSTGRESQL)
+    if weak:
+        raise Warn(f"The database is open too far: {', '.join(weak)}.", next_step=_POSTGRESQL)
+    return "what is committed stays"
 
 
 def _clock(patient: Patient) -> str:
@@ -333,6 +345,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "pin": _pin,
     "disk": _disk,
     "database": _database,
+    "durability": _durability,
     "clock": _clock,
     "signer": _signer,
     "token": _token,

@@ -12,7 +12,9 @@ record, through `store.select/first/insert`, or peewee models, through `store.qu
 """
 
 from ca.config import Config
+from ca.store.database import sqlite_path
 from ca.store.migrate import migrate, pending
+from ca.store.rights import role_of
 from ca.store.shapes import Shape
 from ca.store.store import Store
 from ca.store.values import (
@@ -45,10 +47,21 @@ __all__ = [
     "Shape",
     "ShardState",
     "Store",
+    "bring_up_to_date",
     "migrate",
     "open_store",
     "pending",
 ]
+
+
+def bring_up_to_date(config: Config) -> list[str]:
+    """Applies the migrations that wait, as the owner of the tables (`database.migrate_url`) where there is one.
+
+    On PostgreSQL the role of `database.url` is then granted what it needs. Raises what `migrate` raises.
+    """
+    url, owner = config.database_url(), config.database_url(config.database.migrate_url)
+    writer = role_of(url) if owner != url and sqlite_path(owner) is None else ""
+    return migrate(owner, writer=writer if writer and writer != role_of(owner) else "")
 
 
 def open_store(config: Config) -> Store:

@@ -95,11 +95,17 @@ def _sqlite(path: Path, timeout: int) -> peewee.Database:
 
 
 def _postgresql(url: str, timeout: int) -> peewee.Database:
+    """What was committed is on its disk, whatever the server's default; a server that falls silent is given up."""
     return PooledPsycopg3Database(
         url,
         field_types={OCTET_TEXT: 'TEXT COLLATE "C"'},
         max_connections=CONNECTIONS,
         timeout=timeout,
         connect_timeout=timeout,
-        options=f"-c lock_timeout={timeout}s",
+        options=f"-c lock_timeout={timeout}s -c synchronous_commit=on",
+        application_name="certwright",
+        keepalives_idle=timeout,
+        keepalives_interval=max(1, timeout // 3),
+        keepalives_count=3,
+        tcp_user_timeout=timeout * 1000,
     )

@@ -16,6 +16,11 @@ _MIGRATE = "Run 'certwright db migrate'."
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("no such table", "no such column", "does not exist", "has no column"), "The tables are not there.", _MIGRATE),
     (
+        ("permission denied for schema", "must be owner of"),
+        "This role may not change tables.",
+        "Name the owner in database.migrate_url and run 'certwright db migrate'.",
+    ),
+    (
         ("database is locked", "lock timeout", "database table is locked", "deadlock"),
         "The database is busy.",
         "Try again; if it stays, look for a process that holds a transaction open.",

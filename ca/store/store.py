@@ -2,7 +2,7 @@
 
 from ca.errors import StoreUnavailable
 from ca.store.certificates import Certificates
-from ca.store.database import connect, disconnect, sqlite_path
+from ca.store.database import POSTGRESQL, connect, disconnect, sqlite_path
 from ca.store.edge import translated
 from ca.store.events import Events
 from ca.store.hierarchy import Hierarchy
@@ -16,6 +16,8 @@ from ca.store.publications import Publications
 from ca.store.revocations import Revocations
 from ca.store.search import Search
 from ca.store.tokens import Tokens
+
+_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 class Store(
@@ -50,6 +52,14 @@ class Store(
         finally:
             store.close()
         return store
+
+    def weaknesses(self) -> tuple[str, ...]:
+        """What of this database's settings could lose what was committed, or let the service rewrite its journal."""
+        if self._dialect is not POSTGRESQL:
+            return ()
+        off = [name for name in _DURABLE if self.rows(f"SHOW {name}")[0][0] == "off"]
+        may_change = self.rows("SELECT has_table_privilege('event', 'UPDATE')")[0][0]
+        return (*(f"{name} is off" for name in off), *(("its role may change the journal",) if may_change else ()))
 
     def close(self) -> None:
         """Closes every connection. The store may be used again: it opens new ones."""

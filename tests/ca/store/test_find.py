@@ -174,7 +174,7 @@ def crowd(store: Store, issue: Issue) -> list[Certificate]:
     return [store.by_serial(one.serial) for one in made]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.fixed_dictionaries({name: st.sampled_from(some) for name, some in CHOICES.items()}), data=st.data())
 def test_pages_are_the_whole_list_in_order_whichever_way_leads_to_them(
     store: Store, crowd: list[Certificate], fields: dict[str, object], data: st.DataObject
