@@ -157,6 +157,7 @@ def test_what_a_killed_fetcher_left_is_no_obstacle(tmp_path: Path, site: net.Sit
 def test_more_than_it_can_do_is_busy_at_once(tmp_path: Path) -> None:
     with net.site(net.silence) as silent:
         one = _start(tmp_path, silent.port, concurrency=1)
+        time.sleep(0.5)  # the probe of `_start` took the one place for a moment
         slow = wire.Question(NameKind.DNS, "demo.localhost", TOKEN, 100, 1.0)
         results: list[str] = []
 
