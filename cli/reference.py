@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ca import errors
-from ca.config import Config, ProfileConfig
+from ca.config import SECURITY_KEYS, Config, ProfileConfig
 from ca.journal.events import EVENTS
 from cli import main
 from cli.config import described
@@ -71,6 +71,11 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str]:
 def configuration() -> str:
     """Every key: its type, its default, its meaning."""
     return _keys(Config)
+
+
+def security() -> str:
+    """The keys that the environment may not set in production mode."""
+    return ", ".join(f"`{key}`" for key in SECURITY_KEYS)
 
 
 def profile() -> str:
@@ -127,6 +132,7 @@ def events() -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "configuration": configuration,
+    "security": security,
     "profile": profile,
     "errors": problems,
     "events": events,
