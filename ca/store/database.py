@@ -27,19 +27,29 @@ _POSTGRESQL = "postgresql://"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What the two databases spell differently. `now` is the database's own time in epoch seconds."""
+    """What the two databases spell differently. `now` is the database's own time in epoch seconds.
+
+    `among` bounds the ids ({id}, {sign}) among the rows of one value of {key} so that an index on both is followed:
+    SQLite's planner makes nothing of a pair with a rowid, PostgreSQL's, told "equal", would follow the ids of all.
+    """
 
     placeholder: str
     now: str
     for_update: str
+    among: str
 
     def statement(self, sql: str) -> str:
         """A statement written with `?`, `{now}` and `{for_update}`, as this database wants it."""
         return _spelled(sql, self.placeholder, self.now, self.for_update)
 
 
-SQLITE = Dialect("?", "CAST(strftime('%s', 'now') AS INTEGER)", "")
-POSTGRESQL = Dialect("%s", "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)", "FOR UPDATE")
+SQLITE = Dialect("?", "CAST(strftime('%s', 'now') AS INTEGER)", "", "{key} = ? AND {id} {sign} ?")
+POSTGRESQL = Dialect(
+    "%s",
+    "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)",
+    "FOR UPDATE",
+    "({key}, {id}) {sign} (?, ?)",
+)
 
 
 @lru_cache(maxsize=1024)

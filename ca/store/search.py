@@ -11,7 +11,8 @@ Ways 2 and 3 end after so many steps, also before the page is full; the cursor t
 a FEW of a million meet is met every few hundred steps, so that happens only where what matches lies far apart.
 
 The statements leave the planner no choice, since it knows nothing of that: `+ 0` and `|| ''` keep a column out of
-every index but the one that is meant, and a count in a subquery is asked for each row, never joined.
+every index but the one that is meant, `Dialect.among` leads along one value of an index, and a count in a subquery is
+asked for each row, never joined.
 """
 
 import base64
@@ -35,13 +36,14 @@ Statement = tuple[str, Values]
 FEW = 5_000
 """Certificates that may be looked at one by one and sorted for a page."""
 
-STEPS = 10_000
+STEPS = 5_000
 """Steps of a page, where each certificate's row or names are looked at."""
 
-NARROW_STEPS = 250_000
+NARROW_STEPS = 100_000
 """Steps of a page, where the index that is followed answers every filter."""
 
 _LAST = "\U0010ffff"
+_NO_ID = (1 << 63) - 1
 
 
 class Search(Office):
@@ -96,7 +98,8 @@ class Search(Office):
         return found[0] if found else ()
 
     def _way(self, order: "Order", wanted: tuple["Filter", ...], seen: Values) -> "Way":
-        ways = [_following(order, one, _without(one, wanted)) for one in wanted if one.in_order and order.falls]
+        among = self._dialect.among
+        ways = [_following(order, one, _without(one, wanted), among) for one in wanted if one.key and order.falls]
         if ways and len(wanted) == 1:
             return ways[0]
         few = next((one for one in wanted if self._is_few(one)), None)
@@ -106,7 +109,7 @@ class Search(Office):
 
     def _furthest(self, ways: list["Way"], seen: Values) -> "Way":
         """The one that gets furthest in as many steps: its filter is the rarest here."""
-        return ways[0] if len(ways) == 1 else min(ways, key=lambda way: self._last_step(way, seen, STEPS))
+        return ways[0] if len(ways) == 1 else min(ways, key=lambda way: self._last_step(way, seen, STEPS)[-1:])
 
     def _is_few(self, one: "Filter") -> bool:
         sql = f"SELECT count(*) FROM (SELECT 1 {one.source} LIMIT ?) few"
@@ -130,15 +133,18 @@ class Order:
 class Filter:
     """One wish. `source` is FROM … WHERE …, through an index, and `id` the column there that names a certificate.
 
-    `check` says the same of a certificate `c` that is met on the way. `in_order`: the source's index holds them in the
-    order of their ids. `narrow`: the index of every order answers the check. `rides`: the order that the source has.
+    `check` says the same of a certificate `c` that is met on the way. `key`: the column by whose index, with the id,
+    they are followed in the order of their ids: `all` is that source without the wish, empty where it has that order
+    anyway.
+    `narrow`: the index of every order answers the check. `rides`: the order that the source has.
     """
 
     source: str
     id: str
     check: str
     values: Values
-    in_order: bool = True
+    key: str = ""
+    all: str = ""
     narrow: bool = False
     rides: str = ""
 
@@ -175,12 +181,16 @@ def _filters(query: Query, now: int) -> Iterator[Filter]:
 def _name(name: str) -> Filter:
     """A whole name, or with `*.` in front every name below it (the wildcard itself among them)."""
     if not name.startswith("*."):
-        return Filter("FROM certificate_name n WHERE n.value = ?", "n.certificate", _named("x.value = ?"), (name,))
-    domain = name[2:]
-    if domain.count(".") >= DEPTH:
+        return _filed("certificate_name", "value", name)
+    if name.count(".") > DEPTH:
         raise BadRequest(f"A domain of over {DEPTH} labels cannot be searched.", next_step="Leave out some labels.")
-    check = "(SELECT count(*) FROM certificate_parent x WHERE x.parent = ? AND x.certificate = c.id) > 0"
-    return Filter("FROM certificate_parent n WHERE n.parent = ?", "n.certificate", check, (domain,))
+    return _filed("certificate_parent", "parent", name[2:])
+
+
+def _filed(table: str, column: str, value: str) -> Filter:
+    every = f"FROM {table} n CROSS JOIN certificate c WHERE c.id = n.certificate"
+    check = f"(SELECT count(*) FROM {table} x WHERE x.{column} = ? AND x.certificate = c.id) > 0"
+    return Filter(f"FROM {table} n WHERE n.{column} = ?", "n.certificate", check, (value,), f"n.{column}", every)
 
 
 def _text(text: str) -> Filter:
@@ -190,26 +200,27 @@ def _text(text: str) -> Filter:
         f"FROM (SELECT certificate FROM certificate_name WHERE {begins.format('value')} "
         f"UNION ALL SELECT id FROM certificate WHERE {begins.format('serial')}) n WHERE n.certificate > 0"
     )
-    check = f"({_named(begins.format('x.value'))} OR {begins.format('c.serial')})"
-    return Filter(source, "n.certificate", check, (text, text + _LAST) * 2, in_order=False)
-
-
-def _named(condition: str) -> str:
-    return f"(SELECT count(*) FROM certificate_name x WHERE x.certificate = c.id AND {condition}) > 0"
+    named = f"SELECT count(*) FROM certificate_name x WHERE x.certificate = c.id AND {begins.format('x.value')}"
+    check = f"(({named}) > 0 OR {begins.format('c.serial')})"
+    return Filter(source, "n.certificate", check, (text, text + _LAST) * 2)
 
 
 def _column(column: str, value: str, more: str = "") -> Filter:
-    return Filter(f"FROM certificate c WHERE c.{column} = ?{more}", "c.id", f"c.{column} || '' = ?", (value,))
+    name = f"c.{column}"
+    every = f"FROM certificate c WHERE c.id + 0 > 0{more}"
+    return Filter(
+        f"FROM certificate c WHERE {name} = ?{more}", "c.id", f"{name} || '' = ?", (value,), key=name, all=every
+    )
 
 
 def _status(query: Query, now: int) -> Filter:
     condition = _choice(_STATUSES, query.status, "status")
     values = (now, now + query.expiring_within)[: condition.count("?")]
     source, check = (condition.replace("{}", kept) for kept in ("", " + 0"))
-    by_time = query.status != "revoked"
-    return Filter(
-        f"FROM certificate c WHERE {source}", "c.id", check, values, not by_time, True, "expiry" if by_time else ""
-    )
+    once = f"FROM certificate c WHERE {source}"
+    if query.status == "revoked":
+        return Filter(once, "c.id", check, values, key="c.id", narrow=True)
+    return Filter(once, "c.id", check, values, narrow=True, rides="expiry")
 
 
 def _choice(table: Mapping[str, T], name: str, what: str) -> T:
@@ -230,7 +241,8 @@ def _without(one: Filter, wanted: tuple[Filter, ...]) -> tuple[Filter, ...]:
 class Way:
     """A way through certificates in an order: FROM … WHERE …, its sort key and id, and what each is held against.
 
-    `steps` are the lengths that are tried one after the other until the page is full; 0 is the whole way.
+    `steps` are the lengths that are tried one after the other until the page is full; 0 is the whole way. `value`: the
+    way is all of one value of its key, newest first. `bound` says which side of a step.
     """
 
     order: Order
@@ -240,6 +252,8 @@ class Way:
     id: str
     checks: tuple[Filter, ...]
     steps: tuple[int, ...]
+    value: Values = ()
+    bound: str = "({key}, {id}) {sign} (?, ?)"
 
     def step(self, seen: Values, number: int) -> Statement:
         """Asks for the sort key and id of the step of that number; finds nothing past the end."""
@@ -259,9 +273,11 @@ class Way:
 
     def _beyond(self, seen: Values, end: Values) -> Statement:
         """The conditions that keep to the part after `seen` and not after `end`, with every value so far."""
+        if self.value:
+            seen, end = (*self.value, seen[-1] if seen else _NO_ID), (*self.value, end[-1] if end else 0)
         after, until = ("<", ">=") if self.order.falls else (">", "<=")
         parts = [(sign, place) for sign, place in ((after, seen), (until, end)) if place]
-        sql = "".join(f" AND ({self.key}, {self.id}) {sign} (?, ?)" for sign, _ in parts)
+        sql = "".join(f" AND {self.bound.format(key=self.key, id=self.id, sign=sign)}" for sign, _ in parts)
         return sql, (*self.values, *(value for _, place in parts for value in place))
 
     @property
@@ -282,11 +298,11 @@ def _sorting(order: Order, few: Filter, checks: tuple[Filter, ...]) -> Way:
     return Way(order, source, few.values, order.unindexed, "c.id", checks, (0,))
 
 
-def _following(order: Order, one: Filter, checks: tuple[Filter, ...]) -> Way:
-    source = one.source
-    if not one.id.startswith("c."):
-        source = source.replace(" WHERE ", f" CROSS JOIN certificate c WHERE c.id = {one.id} AND ")
-    return Way(order, source, one.values, one.id, one.id, checks, (STEPS,) if checks else (0,))
+def _following(order: Order, one: Filter, checks: tuple[Filter, ...], among: str) -> Way:
+    steps = (STEPS,) if checks else (0,)
+    if not one.all:
+        return Way(order, one.source, one.values, one.key, one.id, checks, steps)
+    return Way(order, one.all, (), one.key, one.id, checks, steps, one.values, among)
 
 
 def _listing(order: Order, wanted: tuple[Filter, ...]) -> Way:
@@ -310,7 +326,7 @@ def _cursor(order: Order, row_id: object) -> str:
 def _last_id(cursor: str, order: Order) -> int:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        name, row_id = msgspec.json.decode(raw, type=tuple[str, Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]])
+        name, row_id = msgspec.json.decode(raw, type=tuple[str, Annotated[int, msgspec.Meta(ge=0, le=_NO_ID)]])
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise _foreign() from None
     if name != order.name:

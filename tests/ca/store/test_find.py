@@ -265,3 +265,14 @@ def test_no_search_costs_more_than_its_bound(many: Store, name: str, monkeypatch
             break
         query = replace(query, after=after)
     assert max(costs) < (1500 if query.status else 600), costs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", [Query(owner="team001"), Query(name="*.x.test"), Query(order_by="expiry"), Query()])
+def test_a_deep_page_costs_no_more_than_the_first(many: Store, query: Query) -> None:
+    costs = []
+    for _ in range(100):
+        query = replace(query, limit=20)
+        costs.append(instructions(many, query))
+        query = replace(query, after=many.find(query, SEED_NOW).next)
+    assert costs[-1] < 1.5 * costs[0], costs
