@@ -29,6 +29,8 @@ from ca.errors import ConfigError
 SECURITY_KEYS = (
     "mode",
     "hsm",
+    "signer.longest_life",
+    "signer.rates",
     "ca.permitted_names",
     "acme.validation.allow_networks",
     "acme.validation.deny_networks",
@@ -92,6 +94,21 @@ class HSM(Section):
     sessions: int = Field(4, ge=1, le=64, description="sessions the signer holds open")
 
 
+class Rates(Section):
+    """What one user may have signed with one key, by kind: against floods and slow thefts."""
+
+    certificate_per_second: int = Field(1000, ge=1, description="certificates a second")
+    certificate_per_day: int = Field(2_000_000, ge=1, description="certificates a day")
+    crl_per_second: int = Field(500, ge=1, description="CRLs a second")
+    crl_per_day: int = Field(1_000_000, ge=1, description="CRLs a day")
+    ocsp_per_second: int = Field(10_000, ge=1, description="OCSP answers a second")
+    ocsp_per_day: int = Field(100_000_000, ge=1, description="OCSP answers a day")
+    checkpoint_per_second: int = Field(20, ge=1, description="journal heads a second")
+    checkpoint_per_day: int = Field(500_000, ge=1, description="journal heads a day")
+    csr_per_second: int = Field(5, ge=1, description="CSRs a second")
+    csr_per_day: int = Field(1000, ge=1, description="CSRs a day")
+
+
 class Signer(Section):
     """The process that owns the token."""
 
@@ -100,6 +117,8 @@ class Signer(Section):
     timeout: Seconds = Field(10, description="deadline of one call")
     queue: int = Field(256, ge=1, description="requests that may wait in one lane")
     responder_days: int = Field(30, ge=2, le=90, description="life of a delegated OCSP responder")
+    longest_life: Seconds = Field(398 * 86400, description="longest leaf; pinned with an issuing key at its ceremony")
+    rates: Rates = Rates()
 
 
 class CA(Section):
@@ -248,7 +267,9 @@ def load(path: Path | str | None = None) -> Config:
         config = Config(**values)
     except ValidationError as error:
         problems = "; ".join(_problem(one) for one in error.errors())
-        raise ConfigError(f"{path}: {problems}.", next_step="Run 'certwright config show --defaults' for all keys.") from None
+        raise ConfigError(
+            f"{path}: {problems}.", next_step="Run 'certwright config show --defaults' for all keys."
+        ) from None
     except SettingsError as error:
         raise ConfigError(
             f"A variable of the environment cannot be read: {error}.",

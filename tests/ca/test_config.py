@@ -13,6 +13,8 @@ DEMO = 'mode = "demo"\n[ca]\npermitted_names = ["test"]\n'
 VALUES: dict[str, object] = {
     "mode": "demo",
     "hsm": {"token_label": "other"},
+    "signer.longest_life": 3650 * 86400,
+    "signer.rates": {"certificate_per_day": 1_000_000_000},
     "ca.permitted_names": [],
     "acme.validation.allow_networks": ["127.0.0.0/8"],
     "acme.validation.deny_networks": [],

@@ -56,7 +56,7 @@ class Book:
             yield
             self._tally.count(deed.key, deed.peer, deed.sha256)
         elif deed.kind in _TAKING:
-            with self._ledger.claim(_claim(deed), seconds):
+            with self._ledger.claim(_claim(deed, self._clock()), seconds):
                 yield
                 self._ledger.record(self._entry(deed))
         else:
@@ -77,6 +77,6 @@ class Book:
         )
 
 
-def _claim(deed: Deed) -> Claim:
+def _claim(deed: Deed, now: int) -> Claim:
     seen = deed.seen
-    return Claim(deed.key, deed.kind, seen.mark, seen.number, seen.this_update, deed.sha256)
+    return Claim(deed.key, deed.kind, seen.mark, seen.number, seen.this_update, deed.sha256, now)

@@ -9,7 +9,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from threading import Lock
 from typing import Any
@@ -32,8 +32,9 @@ from ca.keys.signer.custody import Custody
 from ca.keys.signer.lanes import LANES, Lane, Lanes
 from ca.keys.signer.peers import Grant, permit
 from ca.keys.signer.pins import Pinned, Pins
+from ca.keys.signer.rates import Rate, Rates
 from ca.keys.token import Token, TokenKey
-from ca.records import Key, KeyPurpose, Responder, serial_hex
+from ca.records import Key, KeyPurpose, Responder, SignKind, serial_hex
 
 log = structlog.get_logger()
 
@@ -43,10 +44,15 @@ _CLIENTS_MAY_GENERATE = (KeyPurpose.ISSUING, KeyPurpose.JOURNAL)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`seconds`: the longest that one call may wait for its turn; `responder_days`: life of a responder."""
+    """`seconds`: the longest that one call may wait for its turn; `responder_days`: life of a responder.
+
+    `longest_life`, in seconds, is pinned with an issuing key when it is certified, and holds for one that has none.
+    """
 
     seconds: float
     responder_days: int
+    longest_life: int
+    rates: Mapping[SignKind, Rate]
 
 
 class Desk:
@@ -59,6 +65,7 @@ class Desk:
         self._book = book
         self._limits = limits
         self._clock = clock
+        self._rates = Rates(limits.rates, clock)
         self._signed: Counter[str] = Counter()
         self._making = Lock()
 
@@ -72,9 +79,10 @@ class Desk:
     # --- signing ---
 
     def sign(self, peer: int, request: wire.Sign) -> wire.Signature:
-        """Rules, turn, signature, verification, ledger: in this order, and nothing leaves before the last of them."""
+        """Rules, rates, turn, signature, verification, ledger: in this order; nothing leaves before the last."""
         pinned = self._pins.get(request.key)
-        seen = rules.permit(request.kind, request.tbs, pinned.facts())
+        seen = rules.permit(request.kind, request.tbs, self._facts(pinned), self._clock())
+        self._rates.spend(peer, request.key, request.kind)
         deed = Deed(request.key, request.kind.value, peer, request.tbs, seen)
         # Left from right to left: the turn at the token ends before the wait for the disk begins.
         entered = self._book.entered(deed, self._patience(request))
@@ -82,6 +90,10 @@ class Desk:
             signature = self._verified(token, pinned, request.tbs)
         self._signed[request.kind.value] += 1
         return wire.Signature(request.id, signature)
+
+    def _facts(self, pinned: Pinned) -> rules.KeyFacts:
+        facts = pinned.facts()
+        return facts if facts.longest_life else replace(facts, longest_life=self._limits.longest_life)
 
     def _verified(self, token: Token, pinned: Pinned, tbs: bytes) -> bytes:
         """A signature that verifies with the pinned key. Raises `PossiblySigned` for one that does not."""
@@ -146,7 +158,8 @@ class Desk:
             pinned = self._pins.get(request.key)
             if pinned.certificate != request.certificate:
                 _must_certify(request.certificate, pinned)
-                certified = msgspec.structs.replace(pinned, certificate=request.certificate)
+                longest = self._limits.longest_life
+                certified = msgspec.structs.replace(pinned, certificate=request.certificate, longest_life=longest)
                 self._pins.change(certified.in_state(advance(KeyState(pinned.key.state), KeyState.ACTIVE)))
                 log.info("key.certified", key=request.key)
         return wire.Done(request.id)

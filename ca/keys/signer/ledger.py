@@ -23,7 +23,7 @@ from ca.errors import CAError, HSMBusy, LedgerBroken, PossiblySigned, SigningRef
 from ca.keys import ledger as disk
 from ca.keys.files import write_durably
 from ca.keys.ledger import CERTIFICATES, HEADER, MAGIC, Entry, Place
-from ca.keys.signer.tables import Index
+from ca.keys.signer.tables import Highest, Index
 from ca.records import SignKind
 
 log = structlog.get_logger()
@@ -32,12 +32,18 @@ SEGMENT_OCTETS = 64 << 20
 _FRAME_OCTETS = 4 << 20
 _CATCH_UP = 1024
 
+AHEAD = 300
+"""Seconds that a CRL may lie ahead of the signer's clock."""
+
+_CRL_LEAP = 64
+_JOURNAL_LEAP = 1_000_000
+
 Sync = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a signature takes for good: a serial (`mark`), or a `number` and time in a scope (`mark`)."""
+    """What a signature takes for good at the time `now`: a serial (`mark`), or number and time in a scope (`mark`)."""
 
     key: str
     kind: str
@@ -45,6 +51,7 @@ class Claim:
     number: int = 0
     this_update: int = 0
     sha256: bytes = b""
+    now: int = 0
 
 
 @dataclass(slots=True)
@@ -137,6 +144,11 @@ class Ledger:
             raise StalePublication(
                 f"{claim.key} has signed a {claim.kind} {highest.number} already, and {claim.number} is not newer.",
                 next_step="Nothing was signed: number and time only rise.",
+            )
+        if not _within_reach(claim, highest):
+            raise SigningRefused(
+                f"The {claim.kind} {claim.number} leaps ahead: with it, {claim.key} could sign no honest one any more.",
+                next_step="Nothing was signed. Compare the clocks of this host and of whoever asked.",
             )
 
     def record(self, *drafts: Entry) -> None:
@@ -302,6 +314,15 @@ class Ledger:
     def _fail(self, error: LedgerBroken) -> None:
         self._fault = error
         log.critical("ledger.broken", detail=error.detail, next_step=error.next_step)
+
+
+def _within_reach(claim: Claim, highest: Highest) -> bool:
+    """Whether the next honest one can still be higher: a CRL's number is the time in milliseconds, or the last + 1."""
+    latest = claim.now + AHEAD
+    if claim.kind == SignKind.CHECKPOINT:
+        return not highest.number or claim.number <= highest.number + _JOURNAL_LEAP
+    number = claim.number <= max(latest * 1000, highest.number + _CRL_LEAP)
+    return number and claim.this_update <= max(latest, highest.this_update)
 
 
 def _parts(batch: list[_Ticket]) -> Iterator[list[_Ticket]]:

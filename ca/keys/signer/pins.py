@@ -23,18 +23,21 @@ _FORMAT = 1
 class Pinned(msgspec.Struct, frozen=True):
     """One key: what everyone may know, its CKA_ID, the certificate that certifies it, and who issued that.
 
-    `issuer` is the key id of the issuing key, for responders alone.
+    `issuer` is the key id of the issuing key, for responders alone. `longest_life` bounds, in seconds, what an
+    issuing key certifies.
     """
 
     key: Key
     cka_id: bytes
     certificate: bytes = b""
     issuer: str = ""
+    longest_life: int = 0
 
     def facts(self) -> KeyFacts:
         """What the rules look at."""
         key = self.key
-        return KeyFacts(key.id, key.purpose, key.algorithm, key.spki, KeyState(key.state), self.certificate)
+        state = KeyState(key.state)
+        return KeyFacts(key.id, key.purpose, key.algorithm, key.spki, state, self.certificate, self.longest_life)
 
     def in_state(self, state: KeyState) -> "Pinned":
         """The same key in another state."""

@@ -26,6 +26,7 @@ from ca.keys.signer.lanes import Lanes
 from ca.keys.signer.ledger import Ledger
 from ca.keys.signer.peers import Peers
 from ca.keys.signer.pins import Pins
+from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
 from ca.keys.token import Token
 
@@ -52,7 +53,7 @@ def run(config: Config, clock: Clock = system_clock) -> None:
     pins = Pins(state / "keys.json")
     lanes = Lanes(config.hsm.sessions, config.signer.queue)
     custody = _custody(config, state, pins)
-    limits = Limits(float(config.signer.timeout), config.signer.responder_days)
+    limits = _limits(config)
     ledger = Ledger(_ledger_folder(state, pins))
     tally = Tally(ledger, clock)
     desk = Desk(custody, pins, lanes, Book(ledger, tally, clock), limits, clock)
@@ -68,6 +69,11 @@ def run(config: Config, clock: Clock = system_clock) -> None:
     custody.stop()
     os.close(lock)
     log.info("signer.stopped")
+
+
+def _limits(config: Config) -> Limits:
+    signer = config.signer
+    return Limits(float(signer.timeout), signer.responder_days, signer.longest_life, configured(signer.rates))
 
 
 def _ledger_folder(state: Path, pins: Pins) -> Path:

@@ -6,20 +6,23 @@ The signer is no oracle. `permit` returns when the rules of the kind hold for th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ca.clock import at
 from ca.errors import BadRequest, SigningRefused
 from ca.keys import der
 from ca.keys.algorithms import ALGORITHMS, load_spki, spki_of
 from ca.keys.checkpoint import parse_checkpoint
 from ca.keys.ledger import scope_of
 from ca.keys.ring import KeyState, Operation, permitted
+from ca.lint.constraints import permits
 from ca.records import KeyPurpose, SignKind, serial_hex
 
 KINDS: Mapping[KeyPurpose, frozenset[SignKind]] = {
@@ -52,13 +55,24 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+AHEAD = timedelta(minutes=5)
+BACKDATED = timedelta(hours=1) + AHEAD
+"""How far a certificate's beginning may lie from the signer's clock: backdating (X-16), and clocks that differ."""
+
+LONGEST_STATUS = timedelta(days=10)
+"""The longest time that a CRL or an OCSP answer may speak for."""
+
+_NAMES = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier)
 _LARGEST_NUMBER = 1 << 62
 _OCSP_BASIC = bytes.fromhex("06092b0601050507300101")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What the signer pinned about a key; `certificate` is the DER that certifies it, empty before the ceremony."""
+    """What the signer pinned about a key; `certificate` is the DER that certifies it, empty before the ceremony.
+
+    `longest_life` is that of a leaf, in seconds. Which names are permitted stands in the certificate itself.
+    """
 
     id: str
     purpose: KeyPurpose
@@ -66,6 +80,7 @@ class KeyFacts:
     spki: bytes
     state: KeyState
     certificate: bytes = b""
+    longest_life: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +95,14 @@ class Seen:
     this_update: int = 0
 
 
-def permit(kind: SignKind, tbs: bytes, key: KeyFacts) -> Seen:
-    """What was seen, when `key` may sign `tbs` as `kind`. Raises `SigningRefused`."""
+def permit(kind: SignKind, tbs: bytes, key: KeyFacts, now: int) -> Seen:
+    """What was seen, when `key` may sign `tbs` as `kind` at the time `now`. Raises `SigningRefused`."""
     if kind not in KINDS[key.purpose]:
         _refuse(key, f"a key for {key.purpose} does not sign the kind {kind}")
     if not permitted(key.state, _OPERATIONS[kind]):
         _refuse(key, f"the key is {key.state}")
     try:
-        return _RULES[kind](tbs, key)
+        return _RULES[kind](tbs, key, at(now))
     except _UNREADABLE as error:
         _refuse(key, f"the bytes are no proper {kind}: {error}")
 
@@ -107,7 +122,7 @@ def _demand(holds: bool, key: KeyFacts, why: str) -> None:
 # --- certificates: leaves only ------------------------------------------------------------------
 
 
-def _certificate(tbs: bytes, key: KeyFacts) -> Seen:
+def _certificate(tbs: bytes, key: KeyFacts, now: datetime) -> Seen:
     leaf = x509.load_der_x509_certificate(_signed(tbs, key))
     own = own_certificate(key)
     _demand(leaf.tbs_certificate_bytes == tbs, key, "there is more than one structure")
@@ -116,10 +131,31 @@ def _certificate(tbs: bytes, key: KeyFacts) -> Seen:
     _demand(leaf.serial_number > 0, key, "the serial number is not positive")
     _demand(leaf.issuer == own.subject, key, "the issuer's name is not its own")
     _demand(spki_of(leaf.public_key()) != key.spki, key, "it certifies the issuer's own key")  # type: ignore[arg-type]
-    _demand(leaf.not_valid_before_utc >= own.not_valid_before_utc, key, "it begins before its issuer")
-    _demand(leaf.not_valid_after_utc <= own.not_valid_after_utc, key, "it outlives its issuer")
+    _leaf_period(leaf, own, key, now)
+    _leaf_names(leaf, own, key)
     _leaf_extensions(leaf.extensions, own, key)
     return Seen(serial_hex(leaf.serial_number))
+
+
+def _leaf_period(leaf: x509.Certificate, own: x509.Certificate, key: KeyFacts, now: datetime) -> None:
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    _demand(begin >= own.not_valid_before_utc, key, "it begins before its issuer")
+    _demand(end <= own.not_valid_after_utc, key, "it outlives its issuer")
+    _demand(now - BACKDATED <= begin <= now + AHEAD, key, "it does not begin about now")
+    _demand(end - begin < timedelta(seconds=key.longest_life), key, f"it lasts longer than {key.longest_life} s")
+
+
+def _leaf_names(leaf: x509.Certificate, own: x509.Certificate, key: KeyFacts) -> None:
+    """At least one name, each of a kind that is issued and inside the issuer's own constraints; a CN is one of them."""
+    names = list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    _demand(bool(names) and all(isinstance(one, _NAMES) for one in names), key, "it has names of another kind, or none")
+    constraints = _optional(own.extensions, x509.NameConstraints)
+    for one in names:
+        inside = constraints is None or permits(constraints, one)
+        _demand(inside, key, f"{one.value} lies outside the issuer's name constraints")
+    said = {str(one.value) for one in names}
+    only_names = all(part.oid == NameOID.COMMON_NAME and part.value in said for part in leaf.subject)
+    _demand(only_names, key, "its subject says more than its names")
 
 
 def _leaf_extensions(found: x509.Extensions, own: x509.Certificate, key: KeyFacts) -> None:
@@ -141,28 +177,27 @@ def _own_authority_key(found: x509.Extensions, own: x509.Certificate, key: KeyFa
 # --- the other kinds ----------------------------------------------------------------------------
 
 
-def _crl(tbs: bytes, key: KeyFacts) -> Seen:
+def _crl(tbs: bytes, key: KeyFacts, _now: datetime) -> Seen:
     crl = x509.load_der_x509_crl(_signed(tbs, key))
     own = own_certificate(key)
     _demand(crl.tbs_certlist_bytes == tbs, key, "there is more than one structure")
     _demand(_inner_algorithm(tbs, 1) == ALGORITHMS[key.algorithm].identifier, key, "the algorithm is not the key's")
     _demand(crl.issuer == own.subject, key, "the issuer's name is not its own")
-    following = crl.next_update_utc
-    _demand(following is not None and following > crl.last_update_utc, key, "nextUpdate is not after thisUpdate")
+    _window(crl.last_update_utc, crl.next_update_utc, key)
     number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     _demand(number < _LARGEST_NUMBER, key, "its number is out of all proportion")
     _own_authority_key(crl.extensions, own, key)
     return Seen(scope_of(crl), number, int(crl.last_update_utc.timestamp()))
 
 
-def _csr(tbs: bytes, key: KeyFacts) -> Seen:
+def _csr(tbs: bytes, key: KeyFacts, _now: datetime) -> Seen:
     request = x509.load_der_x509_csr(_signed(tbs, key))
     _demand(request.tbs_certrequest_bytes == tbs, key, "there is more than one structure")
     _demand(spki_of(request.public_key()) == key.spki, key, "it asks for another key")  # type: ignore[arg-type]
     return Seen()
 
 
-def _ocsp(tbs: bytes, key: KeyFacts) -> Seen:
+def _ocsp(tbs: bytes, key: KeyFacts, now: datetime) -> Seen:
     basic = der.tlv(der.OCTET_STRING, _signed(tbs, key))
     body = der.tlv(0xA0, der.tlv(der.SEQUENCE, _OCSP_BASIC + basic))
     answer = ocsp.load_der_ocsp_response(der.tlv(der.SEQUENCE, der.tlv(der.ENUMERATED, b"\x00") + body))
@@ -170,25 +205,31 @@ def _ocsp(tbs: bytes, key: KeyFacts) -> Seen:
     _demand(answer.tbs_response_bytes == tbs, key, "there is more than one structure")
     by_key, by_name = answer.responder_key_hash, answer.responder_name
     _demand(by_key == _key_hash(key.spki) or by_name == own.subject, key, "the responder is another")
-    following = answer.next_update_utc
-    _demand(following is not None and following > answer.this_update_utc, key, "nextUpdate is not after thisUpdate")
-    _demand(following is not None and following <= own.not_valid_after_utc, key, "it outlives its responder")
+    begin, end = answer.this_update_utc, answer.next_update_utc
+    _window(begin, end, key)
+    _demand(begin <= now + AHEAD, key, "it lies ahead of the clock")
+    _demand(end is not None and end <= own.not_valid_after_utc, key, "it outlives its responder")
     return Seen()
 
 
-def _checkpoint(tbs: bytes, key: KeyFacts) -> Seen:
+def _checkpoint(tbs: bytes, key: KeyFacts, _now: datetime) -> Seen:
     read = parse_checkpoint(tbs)
     _demand(read.size < _LARGEST_NUMBER, key, "its size is out of all proportion")
     return Seen(read.origin, read.size)
 
 
-_RULES: Mapping[SignKind, Callable[[bytes, KeyFacts], Seen]] = {
+_RULES: Mapping[SignKind, Callable[[bytes, KeyFacts, datetime], Seen]] = {
     SignKind.CERTIFICATE: _certificate,
     SignKind.CRL: _crl,
     SignKind.CSR: _csr,
     SignKind.OCSP: _ocsp,
     SignKind.CHECKPOINT: _checkpoint,
 }
+
+
+def _window(begin: datetime, end: datetime | None, key: KeyFacts) -> None:
+    _demand(end is not None and end > begin, key, "nextUpdate is not after thisUpdate")
+    _demand(end is not None and end - begin <= LONGEST_STATUS, key, f"it lasts longer than {LONGEST_STATUS.days} days")
 
 
 # --- parts --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""A whole small CA in a folder: real SoftHSM token, real signer process, real ceremony, SQLite."""
+"""A whole small CA in a folder: real SoftHSM token, real signer process, real ceremony, real database."""
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ca.errors import HSMUnavailable
 from ca.keys.client import SignerClient
 from ca.names import parse_any
 from ca.records import Actor, IssueRequest
+from ca.store import Store
 from cli.place import Place, Ports, default_module
 
 REPOSITORY = Path(__file__).parents[3]
@@ -28,10 +30,23 @@ OPERATOR = Actor("operator", "alice")
 
 
 class LiveClock:
-    """The wall clock, moved ahead by as many seconds as a test wants."""
+    """The wall clock, moved ahead by as many seconds as a test wants; the signer of the same file travels along."""
 
-    def __init__(self) -> None:
-        self.ahead = 0
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @property
+    def ahead(self) -> int:
+        try:
+            return int(self._file.read_text())
+        except FileNotFoundError:
+            return 0
+
+    @ahead.setter
+    def ahead(self, seconds: int) -> None:
+        draft = self._file.with_suffix(".new")
+        draft.write_text(str(seconds))
+        draft.replace(self._file)
 
     def __call__(self) -> int:
         return system_clock() + self.ahead
@@ -42,15 +57,25 @@ class World:
     """The CA of one test module; `authority` is open, the signer runs until `kill_signer`."""
 
     place: Place
-    clock: LiveClock = field(default_factory=LiveClock)
     signer: subprocess.Popen[bytes] | None = None
+    clock: LiveClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = LiveClock(self.place.path.resolve() / "clock")
+
+    def use(self, database: str) -> None:
+        """Sets the URL of the database, for all processes of this CA."""
+        text = self.place.configuration.read_text()
+        changed = re.sub(r'^url = "sqlite:.*"$', f'url = "{database}"', text, flags=re.MULTILINE)
+        assert changed != text
+        self.place.configuration.write_text(changed)
 
     def open(self) -> Authority:
         return open_authority(configuration.load(self.place.configuration), self.clock)
 
     def start_signer(self) -> None:
         with self.place.log.open("ab") as log:
-            command = [sys.executable, "-m", "ca.keys.signer", "--config", str(self.place.configuration)]
+            command = [sys.executable, "-m", "tests.ca.authority.travelling", str(self.place.configuration)]
             self.signer = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
         config = configuration.load(self.place.configuration)
         client = SignerClient(config.path(config.signer.socket), timeout=5)
@@ -72,8 +97,11 @@ class World:
 
 
 @contextmanager
-def small_ca(folder: Path) -> Iterator[World]:
-    """A new CA in that folder, its signer running; skips the test where there is no SoftHSM."""
+def small_ca(folder: Path, database: str = "") -> Iterator[World]:
+    """A new CA in that folder, its signer running, over that database or SQLite.
+
+    Skips the test where there is no SoftHSM.
+    """
     if not any(map(os.environ.get, ("CERTWRIGHT_PKCS11_MODULE", "CERTWRIGHT_HSM__MODULE"))):
         softhsm = Path("/usr/lib/softhsm/libsofthsm2.so")
         if not softhsm.exists():
@@ -83,6 +111,8 @@ def small_ca(folder: Path) -> Iterator[World]:
     made = World(place)
     place.claim()
     place.prepare(Ports(), default_module())
+    if database:
+        made.use(database)
     init = made.run("ca", "init", "--root-dir", str(place.root_token), "--yes")
     assert init.returncode == 0, init.stderr
     made.start_signer()
@@ -90,6 +120,16 @@ def small_ca(folder: Path) -> Iterator[World]:
         yield made
     finally:
         made.kill_signer()
+
+
+@contextmanager
+def owning(authority: Authority) -> Iterator[Store]:
+    """The records as whoever owns the database can change them; the authority's own role on PostgreSQL cannot."""
+    opened = Store.open(authority.config.database_url().replace("//writer@", "//certwright@"))
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def _signs(client: SignerClient) -> bool:

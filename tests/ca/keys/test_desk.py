@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ca.clock import system_clock
+from ca.config import Config
 from ca.errors import BadRequest, CAError, Conflict, Denied, KeyMismatch, NotFound, PossiblySigned, SigningRefused
 from ca.keys import wire
 from ca.keys.pin import RefusedPin
@@ -19,6 +20,7 @@ from ca.keys.signer.lanes import Lanes
 from ca.keys.signer.ledger import Ledger
 from ca.keys.signer.peers import FULL, Grant, Peers
 from ca.keys.signer.pins import Pinned, Pins
+from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
 from ca.keys.token import Token, TokenKey
 from ca.records import Key, KeyPurpose, SignKind
@@ -62,7 +64,9 @@ def desk(pins: Pins, token: SoundToken, folder: Path) -> Iterator[Desk]:
     ledger = Ledger(folder)
     book = Book(ledger, Tally(ledger, system_clock), system_clock)
     custody.start()
-    yield Desk(custody, pins, Lanes(2, 10), book, Limits(5.0, 30), system_clock)
+    yield Desk(
+        custody, pins, Lanes(2, 10), book, Limits(5.0, 30, 398 * 86400, configured(Config().signer.rates)), system_clock
+    )
     custody.stop()
     ledger.close()
 

@@ -187,7 +187,7 @@ def test_a_claim_that_failed_takes_nothing_and_one_that_lasts_is_busy(tmp_path: 
 @pytest.mark.parametrize("rebuilt", [False, True])
 def test_INC02_numbers_and_times_only_rise_over_restarts(tmp_path: Path, rebuilt: bool) -> None:
     folder = tmp_path / "ledger"
-    crl = Claim("issuing-g1", "crl", "scope", 7, 1000)
+    crl = Claim("issuing-g1", "crl", "scope", 7, 1000, now=1000)
     with opened(folder) as ledger, ledger.claim(crl, 1):
         ledger.record(msgspec.structs.replace(entry("scope", kind="crl", number=7), this_update=1000))
     if rebuilt:
@@ -199,6 +199,29 @@ def test_INC02_numbers_and_times_only_rise_over_restarts(tmp_path: Path, rebuilt
         for higher in (replace(crl, number=8), replace(crl, mark="other", number=1), replace(crl, key="issuing-g2")):
             with ledger.claim(higher, 1):
                 pass
+
+
+def test_no_leap_shuts_the_honest_out(tmp_path: Path) -> None:
+    """A thief's CRL or checkpoint far ahead would be higher than every honest one to come."""
+    crl = Claim("issuing-g1", "crl", "scope", 1_000_000, 1000, now=1000)
+    head = Claim("journal-g1", "checkpoint", "origin", 10)
+    with opened(tmp_path / "ledger") as ledger:
+        ledger.record(entry("origin", key="journal-g1", kind="checkpoint", number=9))
+        for far in (
+            replace(crl, number=1 << 61),
+            replace(crl, number=(1000 + 301) * 1000),
+            replace(crl, this_update=1000 + 301),
+            replace(head, number=1 << 61),
+        ):
+            with pytest.raises(SigningRefused, match="leaps ahead"), ledger.claim(far, 1):
+                pytest.fail("it was let through")
+        for near in (crl, replace(crl, this_update=1300, number=1_300_000), head):
+            with ledger.claim(near, 1):
+                pass
+        # Where the clock was set back, the last number and time may still be followed.
+        ledger.record(msgspec.structs.replace(entry("scope", kind="crl", number=9_000_000), this_update=9000))
+        with ledger.claim(replace(crl, number=9_000_001, this_update=9000), 1):
+            pass
 
 
 def test_a_checkpoint_may_be_signed_again_only_as_it_was(tmp_path: Path) -> None:

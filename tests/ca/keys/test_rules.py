@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from itertools import product
 
 import pytest
@@ -27,7 +28,8 @@ from ca.records import KeyPurpose, SignKind
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*serial number")
 
-NOW = at(1_800_000_000)
+CLOCK = 1_800_000_000
+NOW = at(CLOCK)
 DAY = timedelta(days=1)
 OWN = ec.generate_private_key(ec.SECP256R1())
 LEAF = ec.generate_private_key(ec.SECP256R1()).public_key()
@@ -39,10 +41,14 @@ def name(text: str) -> x509.Name:
 
 
 SKI = x509.SubjectKeyIdentifier.from_public_key(OWN.public_key())
+CONSTRAINTS = x509.NameConstraints(
+    [x509.DNSName("internal")], [x509.IPAddress(ip_network("0.0.0.0/0")), x509.IPAddress(ip_network("::/0"))]
+)
 OWN_CERTIFICATE = (
     x509.CertificateBuilder(name("Root"), name("Issuing"), OWN.public_key(), 3, NOW - 30 * DAY, NOW + 60 * DAY)
     .add_extension(x509.BasicConstraints(True, 0), critical=True)
     .add_extension(SKI, critical=False)
+    .add_extension(CONSTRAINTS, critical=True)
     .sign(FOREIGN, signature_hash(FOREIGN.public_key()))
 )
 ISSUING = KeyFacts(
@@ -52,6 +58,7 @@ ISSUING = KeyFacts(
     spki_of(OWN.public_key()),
     KeyState.ACTIVE,
     OWN_CERTIFICATE.public_bytes(Encoding.DER),
+    100 * 86400,
 )
 RESPONDER = replace(ISSUING, id="issuing-g1-ocsp-1", purpose=KeyPurpose.RESPONDER)
 JOURNAL = replace(ISSUING, id="journal-g1", purpose=KeyPurpose.JOURNAL, certificate=b"")
@@ -91,8 +98,12 @@ def certificate(
     start: object = NOW,
     end: object = NOW + DAY,
     key: object = LEAF,
+    names: tuple[x509.GeneralName, ...] = (x509.DNSName("a.internal"),),
+    subject: x509.Name | None = None,
 ) -> bytes:
-    builder = x509.CertificateBuilder(name(issuer), x509.Name([]), key, 77, start, end)  # type: ignore[arg-type]
+    builder = x509.CertificateBuilder(name(issuer), subject or x509.Name([]), key, 77, start, end)  # type: ignore[arg-type]
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     for extension in extensions or (AUTHORITY, SERVER, usage(), x509.BasicConstraints(False, None)):
         builder = builder.add_extension(extension, critical=False)
     return recorded(builder)
@@ -102,9 +113,31 @@ def other_algorithm() -> bytes:
     """The right bytes, but the TBS names RSA where the key is a curve's."""
     rsa_key = rsa.generate_private_key(65537, 2048)
     builder = x509.CertificateBuilder(name("Issuing"), x509.Name([]), LEAF, 77, NOW, NOW + DAY)
-    for extension in (AUTHORITY, SERVER):
+    for extension in (x509.SubjectAlternativeName([x509.DNSName("a.internal")]), AUTHORITY, SERVER):
         builder = builder.add_extension(extension, critical=False)
     return recorded(builder, rsa_key)
+
+
+OUTSIDE: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "tomorrow's": ("begin about now", lambda: certificate(start=NOW + DAY, end=NOW + 2 * DAY)),
+    "ten minutes ahead": ("begin about now", lambda: certificate(start=NOW + DAY / 144)),
+    "two hours old": ("begin about now", lambda: certificate(start=NOW - DAY / 12)),
+    "no name": ("SubjectAlternativeName", lambda: certificate(names=())),
+    "a name outside": ("outside the issuer's name", lambda: certificate(names=(x509.DNSName("bank.example"),))),
+    "a suffix that is no label": ("outside the issuer's name", lambda: certificate(names=(x509.DNSName("xinternal"),))),
+    "one of two outside": (
+        "outside the issuer's name",
+        lambda: certificate(names=(x509.DNSName("a.internal"), x509.DNSName("bank.example"))),
+    ),
+    "an address": ("outside the issuer's name", lambda: certificate(names=(x509.IPAddress(ip_address("10.0.0.1")),))),
+    "an e-mail address": ("names of another kind", lambda: certificate(names=(x509.RFC822Name("a@internal"),))),
+    "a directory name": ("names of another kind", lambda: certificate(names=(x509.DirectoryName(name("x")),))),
+    "a common name outside": ("subject says more", lambda: certificate(subject=name("bank.example"))),
+    "an organization": (
+        "subject says more",
+        lambda: certificate(subject=x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Bank")])),
+    ),
+}
 
 
 def altered(tbs: bytes, place: int, element: bytes) -> bytes:
@@ -118,6 +151,10 @@ GOOD_LEAVES: dict[str, Callable[[], bytes]] = {
     "with usual extensions": certificate,
     "without basicConstraints and keyUsage": lambda: certificate(AUTHORITY, SERVER),
     "to its issuer's last second": lambda: certificate(end=NOW + 60 * DAY),
+    "backdated by an hour": lambda: certificate(start=NOW - DAY / 24),
+    "a little ahead": lambda: certificate(start=NOW + DAY / 288),
+    "with a common name": lambda: certificate(subject=name("a.internal")),
+    "a wildcard": lambda: certificate(names=(x509.DNSName("*.internal"),)),
 }
 BAD_LEAVES: dict[str, Callable[[], bytes]] = {
     "a CA": lambda: certificate(AUTHORITY, SERVER, x509.BasicConstraints(True, None)),
@@ -151,20 +188,36 @@ BAD_LEAVES: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("case", GOOD_LEAVES)
 def test_an_issuing_key_signs_leaves(case: str) -> None:
-    permit(SignKind.CERTIFICATE, GOOD_LEAVES[case](), ISSUING)
+    permit(SignKind.CERTIFICATE, GOOD_LEAVES[case](), ISSUING, CLOCK)
 
 
 @pytest.mark.parametrize("case", BAD_LEAVES)
 def test_an_issuing_key_signs_leaves_only(case: str) -> None:
     with pytest.raises(SigningRefused):
-        permit(SignKind.CERTIFICATE, BAD_LEAVES[case](), ISSUING)
+        permit(SignKind.CERTIFICATE, BAD_LEAVES[case](), ISSUING, CLOCK)
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_names_and_times_lie_inside_what_is_pinned(case: str) -> None:
+    why, made = OUTSIDE[case]
+    with pytest.raises(SigningRefused, match=why):
+        permit(SignKind.CERTIFICATE, made(), ISSUING, CLOCK)
+
+
+def test_no_leaf_lasts_longer_than_is_pinned() -> None:
+    exactly = certificate(end=NOW + DAY - timedelta(seconds=1))
+    pinned = replace(ISSUING, longest_life=86400)
+    permit(SignKind.CERTIFICATE, exactly, pinned, CLOCK)
+    for limits in (replace(pinned, longest_life=86399), replace(pinned, longest_life=0)):
+        with pytest.raises(SigningRefused, match="lasts longer"):
+            permit(SignKind.CERTIFICATE, exactly, limits, CLOCK)
 
 
 # --- the other kinds ----------------------------------------------------------------------------
 
 
-def crl(*extensions: x509.ExtensionType, issuer: str = "Issuing") -> bytes:
-    builder = x509.CertificateRevocationListBuilder(name(issuer), NOW, NOW + DAY, [], [])
+def crl(*extensions: x509.ExtensionType, issuer: str = "Issuing", end: datetime = NOW + DAY) -> bytes:
+    builder = x509.CertificateRevocationListBuilder(name(issuer), NOW, end, [], [])
     for extension in extensions or (x509.CRLNumber(5), AUTHORITY):
         builder = builder.add_extension(extension, critical=False)
     return recorded(builder)
@@ -174,14 +227,19 @@ def csr(key: object = OWN) -> bytes:
     return recorded(x509.CertificateSigningRequestBuilder(name("Issuing")), key)
 
 
-def answer(end: object = NOW + DAY, responder: x509.Certificate = OWN_CERTIFICATE, by_name: bool = False) -> bytes:
+def answer(
+    end: object = NOW + DAY,
+    responder: x509.Certificate = OWN_CERTIFICATE,
+    by_name: bool = False,
+    start: datetime = NOW,
+) -> bytes:
     builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
         b"n" * 20,
         b"k" * 20,
         77,
         SHA1(),
         ocsp.OCSPCertStatus.GOOD,
-        NOW,
+        start,
         end,
         None,
         None,  # type: ignore[arg-type]
@@ -218,10 +276,10 @@ FACTS = {facts.purpose: facts for facts in (ROOT, ISSUING, RESPONDER, JOURNAL)}
 @pytest.mark.parametrize(("purpose", "kind"), list(product(KeyPurpose, SignKind)))
 def test_each_purpose_signs_its_kinds_and_no_other(purpose: KeyPurpose, kind: SignKind) -> None:
     if (purpose.value, kind.value) in MAY:
-        permit(kind, PROPER[kind](), FACTS[purpose])
+        permit(kind, PROPER[kind](), FACTS[purpose], CLOCK)
         return
     with pytest.raises(SigningRefused):
-        permit(kind, PROPER[kind](), FACTS[purpose])
+        permit(kind, PROPER[kind](), FACTS[purpose], CLOCK)
 
 
 def test_the_table_of_kinds_is_complete() -> None:
@@ -232,7 +290,7 @@ def test_the_table_of_kinds_is_complete() -> None:
 def test_no_structure_passes_for_another_kind(presented: SignKind, kind: SignKind) -> None:
     for facts in FACTS.values():
         with pytest.raises(SigningRefused):
-            permit(kind, PROPER[presented](), facts)
+            permit(kind, PROPER[presented](), facts, CLOCK)
 
 
 @pytest.mark.parametrize(("state", "kind"), list(product(KeyState, SignKind)))
@@ -240,10 +298,10 @@ def test_kc07_a_key_signs_only_in_the_states_that_let_it(state: KeyState, kind: 
     facts = next(replace(one, state=state) for one in FACTS.values() if kind in KINDS[one.purpose])
     allowed = state is KeyState.ACTIVE or (state is KeyState.PRE_ACTIVE and kind is SignKind.CSR)
     if allowed:
-        permit(kind, PROPER[kind](), facts)
+        permit(kind, PROPER[kind](), facts, CLOCK)
         return
     with pytest.raises(SigningRefused):
-        permit(kind, PROPER[kind](), facts)
+        permit(kind, PROPER[kind](), facts, CLOCK)
 
 
 REFUSED: dict[str, tuple[SignKind, Callable[[], bytes]]] = {
@@ -261,6 +319,9 @@ REFUSED: dict[str, tuple[SignKind, Callable[[], bytes]]] = {
         lambda: answer(responder=FOREIGN_CERTIFICATE, by_name=True),
     ),
     "an answer that outlives its responder": (SignKind.OCSP, lambda: answer(end=NOW + 61 * DAY)),
+    "an answer for eleven days": (SignKind.OCSP, lambda: answer(end=NOW + 11 * DAY)),
+    "an answer from tomorrow": (SignKind.OCSP, lambda: answer(start=NOW + DAY, end=NOW + 2 * DAY)),
+    "a CRL for eleven days": (SignKind.CRL, lambda: crl(end=NOW + 11 * DAY)),
     "an answer without an end": (SignKind.OCSP, lambda: answer(end=None)),
     "a checkpoint with a leading zero": (SignKind.CHECKPOINT, lambda: CHECKPOINT.replace(b"42", b"042")),
     "a checkpoint without its last newline": (SignKind.CHECKPOINT, lambda: CHECKPOINT[:-1]),
@@ -277,7 +338,7 @@ def test_what_is_not_proper_is_refused(case: str) -> None:
     kind, made = REFUSED[case]
     facts = next(one for one in FACTS.values() if kind in KINDS[one.purpose])
     with pytest.raises(SigningRefused):
-        permit(kind, made(), facts)
+        permit(kind, made(), facts, CLOCK)
 
 
 @given(data=st.data(), kind=st.sampled_from(SignKind))
@@ -289,16 +350,16 @@ def test_whatever_the_octets_it_permits_or_refuses(data: st.DataObject, kind: Si
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
     facts = next(one for one in FACTS.values() if kind in KINDS[one.purpose])
     with suppress(SigningRefused):
-        permit(kind, bytes(octets), facts)
+        permit(kind, bytes(octets), facts, CLOCK)
 
 
 def test_an_answer_by_name_is_signed() -> None:
-    permit(SignKind.OCSP, answer(by_name=True), RESPONDER)
+    permit(SignKind.OCSP, answer(by_name=True), RESPONDER, CLOCK)
 
 
 @pytest.mark.parametrize("kind", [SignKind.CERTIFICATE, SignKind.CRL])
 def test_before_it_is_certified_an_issuing_key_signs_nothing_but_its_request(kind: SignKind) -> None:
     bare = replace(ISSUING, certificate=b"")
     with pytest.raises(SigningRefused, match="no certificate of its own"):
-        permit(kind, PROPER[kind](), bare)
-    permit(SignKind.CSR, csr(), replace(bare, state=KeyState.PRE_ACTIVE))
+        permit(kind, PROPER[kind](), bare, CLOCK)
+    permit(SignKind.CSR, csr(), replace(bare, state=KeyState.PRE_ACTIVE), CLOCK)
