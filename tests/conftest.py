@@ -58,6 +58,15 @@ class Cluster:
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
+    def lend_to_writer(self) -> str:
+        """The URL of a fresh migrated database for the role `writer`, which has the rights of a service alone."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'writer'").fetchone():
+                connection.execute("CREATE ROLE writer LOGIN")
+        owner = self.create()
+        migrate(owner, writer="writer")
+        return owner.replace(f"//{ROLE}@", "//writer@")
+
     def drop(self, url: str) -> None:
         self.run(f"DROP DATABASE {url.partition('@/')[2].partition('?')[0]} WITH (FORCE)")
 

@@ -5,7 +5,7 @@ import pytest
 from ca.authority import Authority
 from ca.errors import StoreUnavailable
 from ca.records import serial_hex
-from tests.ca.authority.world import World, a_request
+from tests.ca.authority.world import World, a_request, owning
 
 ROWS = {
     "issuing key": ("signing_key", "spki", "id = 'issuing-g1'", "issuing-g1"),
@@ -22,8 +22,13 @@ def _flip(authority: Authority, table: str, column: str, where: str, place: int 
     before = bytes(authority.store.rows(f"SELECT {column} FROM {table} WHERE {where}")[0][0])
     after = bytearray(before)
     after[place] ^= 1
-    authority.store.change(f"UPDATE {table} SET {column} = ? WHERE {where}", bytes(after))
+    _write(authority, table, column, where, bytes(after))
     return before
+
+
+def _write(authority: Authority, table: str, column: str, where: str, octets: bytes) -> None:
+    with owning(authority) as thief:
+        thief.change(f"UPDATE {table} SET {column} = ? WHERE {where}", octets)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -33,7 +38,7 @@ def test_a_flipped_octet_of_a_key_or_ca_is_named(authority: Authority, row: str)
     before = _flip(authority, table, column, where)
     with pytest.raises(StoreUnavailable, match=name):
         authority.verify_records()
-    authority.store.change(f"UPDATE {table} SET {column} = ? WHERE {where}", before)
+    _write(authority, table, column, where, before)
     authority.verify_records()
 
 

@@ -12,7 +12,7 @@ from cryptography.x509 import ocsp
 from ca.authority import Authority
 from ca.ocsp import answer_path, cert_id
 from ca.records import Certificate, Issuer, Reason
-from tests.ca.authority.world import OPERATOR, World, a_request
+from tests.ca.authority.world import OPERATOR, World, a_request, owning
 
 
 def _status(authority: Authority, certificate: Certificate) -> ocsp.OCSPCertStatus:
@@ -70,9 +70,9 @@ def test_INC01_a_refusal_that_lasts_is_one_entry(authority: Authority, world: Wo
     """The alarm is repeated by the job's report, not by an entry a minute for as long as nobody looks."""
     certificate = authority.issue(a_request())
     authority.revoke(certificate, Reason.SUPERSEDED, OPERATOR)
-    with authority.store.transaction():
-        authority.store.change("DELETE FROM revocation WHERE issuer = ?", certificate.issuer)
-        authority.store.change("UPDATE shard SET generation = generation + 1 WHERE issuer = ?", certificate.issuer)
+    with owning(authority) as thief, thief.transaction():
+        thief.change("DELETE FROM revocation WHERE issuer = ?", certificate.issuer)
+        thief.change("UPDATE shard SET generation = generation + 1 WHERE issuer = ?", certificate.issuer)
     for _ in range(3):
         assert authority.publish_crls().failed == 1
     refused = [row for row in authority.store.recent(20) if row.action == "publication.refused"]

@@ -10,7 +10,7 @@ from ca.authority.revoke import LEAF_REASONS, parse_reason
 from ca.errors import AlreadyRevoked, BadRevocationReason, HSMUnavailable
 from ca.ocsp import answer_path, cert_id
 from ca.records import REASON_CODES, Certificate, Reason, serial_shard
-from tests.ca.authority.world import OPERATOR, World, a_request
+from tests.ca.authority.world import OPERATOR, World, a_request, owning
 
 
 def _ocsp(authority: Authority, certificate: Certificate) -> ocsp.OCSPResponse:
@@ -116,9 +116,9 @@ def test_INC01_a_crl_that_forgets_a_revocation_is_refused_with_an_alarm(authorit
     certificate = authority.issue(a_request())
     authority.revoke(certificate, Reason.SUPERSEDED, OPERATOR)
     before = _crl(authority, certificate)
-    with authority.store.transaction():
-        authority.store.change("DELETE FROM revocation WHERE issuer = ?", certificate.issuer)
-        authority.store.change("UPDATE shard SET generation = generation + 1")
+    with owning(authority) as thief, thief.transaction():
+        thief.change("DELETE FROM revocation WHERE issuer = ?", certificate.issuer)
+        thief.change("UPDATE shard SET generation = generation + 1")
     report = authority.publish_crls()
     assert (report.done, report.failed) == (0, 1)
     assert _crl(authority, certificate) == before

@@ -38,13 +38,9 @@ def test_rights_are_those_that_the_code_needs() -> None:
 @pytest.fixture
 def writer_url(postgresql: Cluster) -> Iterator[str]:
     """The URL of the role `writer` in a fresh database of another's."""
-    with psycopg.connect(postgresql.url("postgres"), autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'writer'").fetchone():
-            connection.execute("CREATE ROLE writer LOGIN")
-    owner = postgresql.create()
-    assert migrate(owner, writer="writer") == []
-    yield owner.replace("//certwright@", "//writer@")
-    postgresql.drop(owner)
+    url = postgresql.lend_to_writer()
+    yield url
+    postgresql.drop(url)
 
 
 def test_every_table_has_its_line(writer_url: str) -> None:
