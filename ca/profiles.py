@@ -145,7 +145,19 @@ def compile_all(config: Config) -> dict[str, Profile]:
         raise ConfigError(f"profiles.{OWN_PROFILE}: this name is the product's own.", next_step="Choose another name.")
     profiles = {name: Profile.compile(name, one) for name, one in config.profiles.items()}
     _check_offered(config, profiles)
-    return profiles | {OWN_PROFILE: Profile.compile(OWN_PROFILE, ProfileConfig(validity=90 * 86400))}
+    _check_lives(config, profiles)
+    own = ProfileConfig(validity=min(90 * 86400, config.signer.longest_life))
+    return profiles | {OWN_PROFILE: Profile.compile(OWN_PROFILE, own)}
+
+
+def _check_lives(config: Config, profiles: dict[str, Profile]) -> None:
+    """The signer would refuse what lasts longer; whoever writes the profile hears it at once."""
+    long = sorted(name for name, one in profiles.items() if one.max_validity > config.signer.longest_life)
+    if long:
+        raise ConfigError(
+            f"profiles.{', profiles.'.join(long)}: longer than signer.longest_life ({config.signer.longest_life} s).",
+            next_step="Shorten the profile; a longer signer.longest_life holds for issuing keys made after it was set.",
+        )
 
 
 def _check_offered(config: Config, profiles: dict[str, Profile]) -> None:

@@ -74,6 +74,18 @@ def test_acme_offers_only_profiles_that_exist() -> None:
         compile_all(Config(mode="demo", acme={"profiles": ["serverr"]}))  # type: ignore[arg-type]
 
 
+def test_a_profile_that_the_signer_would_refuse_is_refused_at_the_door() -> None:
+    long = ProfileConfig(validity=399 * 86400)
+    with pytest.raises(ConfigError, match=r"profiles\.server: longer than signer\.longest_life"):
+        compile_all(Config(mode="demo", profiles={"server": long}))
+    assert compile_all(Config(mode="demo", profiles={"server": long}, signer={"longest_life": "400d"}))  # type: ignore[arg-type]
+
+
+def test_the_own_certificate_lasts_no_longer_than_the_signer_lets_it() -> None:
+    short = Config(mode="demo", profiles={"server": ProfileConfig(validity=86400)}, signer={"longest_life": "30d"})  # type: ignore[arg-type]
+    assert compile_all(short)[OWN_PROFILE].max_validity == 30 * 86400
+
+
 # --- lives --------------------------------------------------------------------------------------
 
 

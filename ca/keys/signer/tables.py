@@ -5,6 +5,7 @@ behind after a power cut (then the rest is read again) and may be deleted (then 
 since an entry is on disk before it is counted here. An index that is ahead shows that the ledger was cut.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -55,6 +56,8 @@ class Index:
         self._path = path
         self._lock = Lock()
         with self._translated():
+            # SQLite gives the files beside it the mode of this one.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode = WAL")
             # No fsync at a commit: what a power cut takes is read from the ledger again.
@@ -98,7 +101,7 @@ class Index:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise broken(f"The ledger's index {self._path} cannot be used: {error}.") from error
 
 
