@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,11 +45,43 @@ ROLE = "certwright"
 
 @dataclass
 class Cluster:
-    """A running private PostgreSQL. `create()` makes a fresh migrated database and answers its URL."""
+    """A private PostgreSQL. `create()` makes a fresh migrated database and answers its URL."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    programs: Path
+    process: "subprocess.Popen[bytes] | None" = None
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def start(self, **options: str) -> None:
+        """Starts it, and returns when it answers."""
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "shared_buffers": "32MB"}
+        words = itertools.chain(*(("-c", f"{key}={value}") for key, value in {**settings, **options}.items()))
+        command = [*_as_somebody(), self.programs / "postgres", "-D", self.folder / "data", *words]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "log").read_text())
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            self.run("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+
+    def kill(self) -> None:
+        """SIGKILL to the server and everything that it started."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
 
     def url(self, database: str) -> str:
         return f"postgresql://{ROLE}@/{database}?host={self.folder}"
@@ -89,45 +122,33 @@ def _as_somebody() -> list[str]:
     return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Cluster]:
-    """A private PostgreSQL for this test session."""
+@contextmanager
+def cluster(**options: str) -> Iterator[Cluster]:
+    """A new private PostgreSQL; skips the test where there is none."""
     programs = postgresql_programs()
     if programs is None:
         pytest.skip("PostgreSQL's programs are not installed (Debian: apt-get install postgresql)")
     with tempfile.TemporaryDirectory(prefix="cw-pg-") as name:
-        folder = Path(name)
+        made = Cluster(Path(name), programs)
         if os.geteuid() == 0:
-            shutil.chown(folder, "nobody", "nogroup")
-        cluster = _start(programs, folder)
+            shutil.chown(name, "nobody", "nogroup")
+        init = [programs / "initdb", "-D", made.folder / "data", "-U", ROLE, "-A", "trust", "-E", "UTF8"]
+        init += ["--locale=C.UTF-8", "-N"]
+        subprocess.run([*_as_somebody(), *init], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        made.start(**options)
         try:
-            cluster.run("CREATE DATABASE migrated")
-            migrate(cluster.url("migrated"))
-            yield cluster
+            made.run("CREATE DATABASE migrated")
+            migrate(made.url("migrated"))
+            yield made
         finally:
-            cluster.process.send_signal(signal.SIGINT)
-            cluster.process.wait(20)
+            made.stop()
 
 
-def _start(programs: Path, folder: Path) -> Cluster:
-    data = folder / "data"
-    made = [programs / "initdb", "-D", data, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
-    subprocess.run([*_as_somebody(), *made], check=True, stdout=subprocess.DEVNULL, cwd="/")
-    options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off", "shared_buffers": "32MB"}
-    command = [programs / "postgres", "-D", data, *itertools.chain(*(("-c", f"{k}={v}") for k, v in options.items()))]
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen([*_as_somebody(), *command], stdout=log, stderr=log, cwd="/")
-    cluster = Cluster(folder, process)
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            cluster.run("SELECT 1")
-        except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((folder / "log").read_text()) from None
-            time.sleep(0.05)
-        else:
-            return cluster
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A private PostgreSQL for this test session."""
+    with cluster(fsync="off") as made:
+        yield made
 
 
 # --- stores -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,7 @@ class Demo:
     https_port: int
     http_port: int
     banner: str
+    more: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def origin(self) -> str:
@@ -86,7 +87,7 @@ class Demo:
 
     def certwright(self, *words: str, ok: tuple[int, ...] = (0,)) -> str:
         """One command of the product, with the demo's configuration; its standard output and errors."""
-        env = environment(self.folder, CERTWRIGHT_CONFIG=str(self.folder / "certwright.toml"))
+        env = environment(self.folder, CERTWRIGHT_CONFIG=str(self.folder / "certwright.toml"), **self.more)
         return run(LAUNCHER, *words, env=env, timeout=60, ok=ok)
 
     def record(self, serial: int) -> dict[str, object]:
@@ -98,19 +99,19 @@ class Demo:
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[Demo]:
-    """Starts the demo as the README says, on free ports, and stops it as the README says.
+def demo(folder: Path, **more: str) -> Iterator[Demo]:
+    """Starts the demo as the README says, on free ports, and stops it as the README says; `more` is its environment.
 
     The person who starts it stands in a folder that holds a package `ca` of his own, which must not matter.
     """
     https_port, http_port = free_port(), free_port()
     (folder.parent / "ca").mkdir()
     (folder.parent / "ca" / "__init__.py").write_text("raise SystemExit('imported from where the user stands')")
-    env = environment(folder.parent)
+    env = environment(folder.parent, **more)
     ports = ("--https-port", str(https_port), "--http-port", str(http_port))
     try:
         banner = run(LAUNCHER, "demo", "--dir", folder, *ports, "--detach", env=env, timeout=180, cwd=folder.parent)
-        yield Demo(folder, https_port, http_port, banner)
+        yield Demo(folder, https_port, http_port, banner, more)
     finally:
         run(LAUNCHER, "demo", "--dir", folder, "--stop", env=env, timeout=60, cwd=folder.parent, ok=(0, 1))
 
