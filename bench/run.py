@@ -116,6 +116,19 @@ def csr(run: Run) -> None:
     table(run.results, "csr", ("certwright",))
 
 
+def databases(run: Run) -> None:
+    """The same POST with the records in SQLite and in PostgreSQL, both with full durability, on one core."""
+    with systems.postgresql(run.ground) as (url, pid):
+        both = (Certwright(run.ground, "SQLite"), Certwright(run.ground, "PostgreSQL", url, (pid,)))
+        for _ in range(run.rounds):
+            for product in both:
+                with product.running() as target:
+                    flags = {"url": target.flags["api"], "token": str(product.token())}
+                    for c in CONCURRENCY:
+                        run.load("csr", target, c, **flags)
+    table(run.results, "csr", ("SQLite", "PostgreSQL"))
+
+
 def ocsp(run: Run) -> None:
     """GET and POST of pre-signed answers. Peers: nginx with the same bytes as files, openssl ocsp."""
     product = Certwright(run.ground)
@@ -237,7 +250,7 @@ def _cells(rows: list[Result]) -> Iterator[str]:
     yield f"{median(lambda r: r['server_cores_busy']):.2f}, {median(lambda r: r['client_cores_busy']):.2f}"
 
 
-KINDS = {"acme": acme, "ocsp": ocsp, "csr": csr}
+KINDS = {"acme": acme, "ocsp": ocsp, "csr": csr, "databases": databases}
 
 
 def main() -> None:

@@ -107,10 +107,16 @@ def await_answer(url: str, child: subprocess.Popen[bytes], seconds: float = 120)
 
 # -- Certwright --------------------------------------------------------------------------------------------------------
 class Certwright:
-    """A new demo as a user starts it: SoftHSM, SQLite with full durability, two web workers."""
+    """A new demo as a user starts it: SoftHSM, SQLite (or `database`) with full durability, two web workers.
 
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
+    `pids` are further processes that work for it.
+    """
+
+    def __init__(
+        self, ground: Ground, name: str = "certwright", database: str = "", pids: tuple[int, ...] = ()
+    ) -> None:
+        self.ground, self.name, self.pids = ground, name, pids
+        self.env = {"CERTWRIGHT_DATABASE__URL": database} if database else {}
         self.folder = Path(tempfile.mkdtemp(prefix="certwright-", dir=ground.work)) / "demo"
         self.https, self.http = free_port(), free_port()
 
@@ -118,18 +124,18 @@ class Certwright:
     def running(self) -> Iterator[Target]:
         ports = ("--https-port", str(self.https), "--http-port", str(self.http))
         command = self.ground.server(CHECKOUT / "certwright", "demo", "--dir", self.folder, *ports)
-        with process(command, self.ground.work / "certwright.log") as child:
+        with process(command, self.ground.work / "certwright.log", **self.env) as child:
             await_answer(f"https://localhost:{self.https}/ready", child)
             flags = {
                 "directory": f"https://localhost:{self.https}/acme/directory",
                 "api": f"https://localhost:{self.https}/api/v1/certificates",
                 "ocsp": f"http://127.0.0.1:{self.http}/ocsp",
             }
-            yield Target("certwright", (child.pid,), flags)
+            yield Target(self.name, (child.pid, *self.pids), flags)
 
     def command(self, *words: str) -> str:
         """One command of the product, on the client's core."""
-        env = {**os.environ, "CERTWRIGHT_CONFIG": str(self.folder / "certwright.toml")}
+        env = {**os.environ, **self.env, "CERTWRIGHT_CONFIG": str(self.folder / "certwright.toml")}
         command = self.ground.client(CHECKOUT / "certwright", *words)
         return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
 
@@ -165,6 +171,26 @@ def get(url: str) -> bytes:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(url, timeout=10) as answer:
         return bytes(answer.read())
+
+
+# -- PostgreSQL --------------------------------------------------------------------------------------------------------
+@contextmanager
+def postgresql(ground: Ground) -> Iterator[tuple[str, int]]:
+    """A new server with its defaults (fsync, synchronous_commit on) on the server's core: the URL and its pid."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        raise Unavailable("PostgreSQL is not installed: apt-get install postgresql")
+    with tempfile.TemporaryDirectory(prefix="certwright-pg-") as folder:
+        who = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+        if who:
+            shutil.chown(folder, "nobody", "nogroup")
+        init = [programs[-1] / "initdb", "-D", f"{folder}/data", "-U", "certwright", "-A", "trust", "-E", "UTF8"]
+        subprocess.run([*who, *init, "--locale=C.UTF-8"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        settings = ("-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}")
+        command = ground.server(*who, programs[-1] / "postgres", "-D", f"{folder}/data", *settings)
+        with process(command, ground.work / "postgresql.log") as child:
+            time.sleep(3)
+            yield f"postgresql://certwright@/postgres?host={folder}", child.pid
 
 
 # -- Pebble ------------------------------------------------------------------------------------------------------------

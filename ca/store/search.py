@@ -3,11 +3,11 @@
 Whatever is asked of a million certificates, a page costs some thousand entries of an index, never a sort of all that
 match. There are three ways to it:
 
-1. Few meet one of the filters: these are looked at and sorted.
-2. Newest first: a filter's index holds its certificates in the order of their ids, and is followed.
+1. Newest first: a filter's index holds its certificates in the order of their ids, and is followed.
+2. In another order, if few meet one of the filters: these are looked at and sorted.
 3. Else the index of the list's order is followed, and each certificate on it is held against the filters.
 
-Ways 2 and 3 end after so many steps, also before the page is full; the cursor then goes on from there. What more than
+Ways 1 and 3 end after so many steps, also before the page is full; the cursor then goes on from there. What more than
 a FEW of a million meet is met every few hundred steps, so that happens only where what matches lies far apart.
 
 The statements leave the planner no choice, since it knows nothing of that: `+ 0` and `|| ''` keep a column out of
@@ -18,7 +18,7 @@ asked for each row, never joined.
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -98,16 +98,20 @@ class Search(Office):
         return found[0] if found else ()
 
     def _way(self, order: "Order", wanted: tuple["Filter", ...], seen: Values) -> "Way":
-        among = self._dialect.among
-        ways = [_following(order, one, _without(one, wanted), among) for one in wanted if one.key and order.falls]
-        if ways and len(wanted) == 1:
-            return ways[0]
+        followed = {one: self._following(order, one, wanted) for one in wanted if one.key and order.falls}
+        if followed and len(wanted) == 1:
+            return followed[wanted[0]]
         few = next((one for one in wanted if self._is_few(one)), None)
+        if few in followed:
+            return replace(followed[few], steps=(0,))
         if few:
             return _sorting(order, few, _without(few, wanted))
-        return self._furthest(ways, seen) if ways else _listing(order, wanted)
+        return self._furthest(tuple(followed.values()), seen) if followed else _listing(order, wanted)
 
-    def _furthest(self, ways: list["Way"], seen: Values) -> "Way":
+    def _following(self, order: "Order", one: "Filter", wanted: tuple["Filter", ...]) -> "Way":
+        return _following(order, one, _without(one, wanted), self._dialect.among)
+
+    def _furthest(self, ways: tuple["Way", ...], seen: Values) -> "Way":
         """The one that gets furthest in as many steps: its filter is the rarest here."""
         return ways[0] if len(ways) == 1 else min(ways, key=lambda way: self._last_step(way, seen, STEPS)[-1:])
 
@@ -188,7 +192,7 @@ def _name(name: str) -> Filter:
 
 
 def _filed(table: str, column: str, value: str) -> Filter:
-    every = f"FROM {table} n CROSS JOIN certificate c WHERE c.id = n.certificate"
+    every = f"FROM {table} n WHERE n.certificate + 0 > 0"
     check = f"(SELECT count(*) FROM {table} x WHERE x.{column} = ? AND x.certificate = c.id) > 0"
     return Filter(f"FROM {table} n WHERE n.{column} = ?", "n.certificate", check, (value,), f"n.{column}", every)
 
@@ -266,10 +270,17 @@ class Way:
         after, values = self._beyond(seen, end)
         checks = "".join(f" AND {one.check}" for one in self.checks)
         held = tuple(value for one in self.checks for value in one.values)
-        which = f"SELECT {self.id} AS id, {self.key} AS sort_key {self.source}{after}{checks} {self._by} LIMIT ?"
+        which = f"SELECT {self.id} AS id, {self.key} AS sort_key {self._checked}{after}{checks} {self._by} LIMIT ?"
         by = f"ORDER BY p.sort_key {self._direction}, p.id {self._direction}"
         sql = f"SELECT {_COLUMNS}, p.sort_key, p.id FROM ({which}) p CROSS JOIN certificate c WHERE c.id = p.id {by}"
         return sql, (*values, *held, limit)
+
+    @property
+    def _checked(self) -> str:
+        """The source, with the certificate `c` to hold the checks against."""
+        if not self.checks or self.id == "c.id":
+            return self.source
+        return self.source.replace(" WHERE ", f" CROSS JOIN certificate c WHERE c.id = {self.id} AND ", 1)
 
     def _beyond(self, seen: Values, end: Values) -> Statement:
         """The conditions that keep to the part after `seen` and not after `end`, with every value so far."""
