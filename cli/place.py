@@ -212,9 +212,18 @@ class Place:
         if made.returncode:
             raise CAError("The demo's token cannot be made.", next_step="Mend what is said above, then start it again.")
 
+    def _demand_same_status_plane(self, wanted: int, held: int) -> None:
+        """A CA that exists has certificates and CRLs that name the status plane's address, for their whole life."""
+        if self.root.exists() and wanted != held:
+            raise Conflict(
+                f"The certificates of this demo say that its CRLs and OCSP answers are at port {held}.",
+                next_step=f"Start it with --http-port {held}, or begin anew by --reset.",
+            )
+
     def _configure(self, ports: Ports, module: str) -> None:
         text = self.configuration.read_text() if self.configuration.exists() else CONFIGURATION
         https, http = ports.https or _port(text, "https_listen"), ports.http or _port(text, "http_listen")
+        self._demand_same_status_plane(http, _port(text, "http_listen"))
         values = {
             "https_listen": json.dumps(f"127.0.0.1:{https}"),
             "http_listen": json.dumps(f"127.0.0.1:{http}"),

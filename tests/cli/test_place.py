@@ -9,7 +9,7 @@ import pytest
 
 from ca import config
 from ca.errors import BadRequest, ConfigError, Conflict
-from cli.place import Place, Ports, default_module
+from cli.place import CONFIGURATION, Place, Ports, default_module
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 needs_softhsm = pytest.mark.skipif(
@@ -70,6 +70,16 @@ def test_start_over_throws_away_what_an_interrupted_start_made(place):
     place.prepare(Ports(), MODULE)
     assert place.pin.read_text() != before
     assert config.load(place.configuration).server.https_listen == "127.0.0.1:9443"
+
+
+def test_L04_a_ca_that_exists_keeps_the_address_that_its_certificates_name(place):
+    """Another port would make CRLs whose scope is not that of the certificates; nothing would be published."""
+    place.configuration.write_text(CONFIGURATION)
+    place.root.write_text("made")
+    with pytest.raises(Conflict) as refused:
+        place._configure(Ports(http=9080), MODULE)
+    assert "--http-port 8080" in refused.value.next_step
+    assert place.configuration.read_text() == CONFIGURATION
 
 
 def test_a_damaged_file_is_named(place):
