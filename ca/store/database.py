@@ -104,6 +104,10 @@ def _sqlite(path: Path, timeout: int) -> peewee.Database:
     )
 
 
+_SHORT = "-c jit=off -c max_parallel_workers_per_gather=0"
+"""No statement is long enough to be worth a compiler or helpers: starting them costs ten times what a page does."""
+
+
 def _postgresql(url: str, timeout: int) -> peewee.Database:
     """What was committed is on its disk, whatever the server's default; a server that falls silent is given up."""
     return PooledPsycopg3Database(
@@ -112,7 +116,7 @@ def _postgresql(url: str, timeout: int) -> peewee.Database:
         max_connections=CONNECTIONS,
         timeout=timeout,
         connect_timeout=timeout,
-        options=f"-c lock_timeout={timeout}s -c synchronous_commit=on",
+        options=f"-c lock_timeout={timeout}s -c synchronous_commit=on {_SHORT}",
         application_name="certwright",
         keepalives_idle=timeout,
         keepalives_interval=max(1, timeout // 3),
