@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -40,13 +41,19 @@ def hide(secret: str) -> None:
 
 
 class _Stderr:
-    """Whatever sys.stderr is when a line is written: it may be redirected after `configure`."""
+    """Whatever sys.stderr is when a line is written: it may be redirected after `configure`.
+
+    A line that cannot be written, on a full disk for one, is lost: it must not cost an answer to a client.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(process: str, *, level: str = "") -> None:

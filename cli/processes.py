@@ -63,6 +63,9 @@ def _share_counters(config: "Config") -> None:
         folder = config.path(config.server.metrics_dir)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    from web import solid  # the library looks at the environment when it is imported
+
+    solid.install()
 
 
 def _main(target: str) -> Callable[..., None]:

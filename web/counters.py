@@ -6,6 +6,10 @@ live in files that all processes of a node share; otherwise they stay in this pr
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from web import solid
+
+solid.install()
+
 REGISTRY = CollectorRegistry()
 
 ISSUED = Counter(

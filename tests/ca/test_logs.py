@@ -101,3 +101,14 @@ def test_the_level_comes_from_the_environment(lines, monkeypatch):
     structlog.get_logger().info("quiet")
     structlog.get_logger().error("loud")
     assert [line["event"] for line in lines()] == ["loud"]
+
+
+def test_a_log_on_a_full_disk_costs_nobody_an_answer():
+    program = (
+        "import logging, structlog; from ca import logs; logs.configure('test')\n"
+        "for n in range(500): structlog.get_logger().warning('x' * 100); logging.getLogger('granian').error('y')\n"
+        "print('went on')"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, text=True)
+    assert done.stdout == "went on\n"
