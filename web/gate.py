@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import structlog
-from granian.rsgi import ProtocolClosed, Scope  # type: ignore[attr-defined]
+from granian.rsgi import ProtocolClosed, ProtocolError, Scope  # type: ignore[attr-defined]
 
 from web import leaving
 
 REFUSED = "certwright.refused"
-"""Key in the environ: the HTTP status (408, 411 or 413) with which the request has to be refused."""
+"""Key in the environ: the HTTP status (400, 408, 411 or 413) with which the request has to be refused."""
 
 DRAIN_OCTETS = 16 * 1024 * 1024
 DRAIN_SECONDS = 2.0
@@ -129,6 +129,9 @@ class Gate:
                 body = await (transport() if length else _read_some(transport, self.bounds.body + 1))
         except TimeoutError:
             environ[REFUSED] = 408
+            return
+        except (ProtocolClosed, ProtocolError):  # the sender left off in the middle of it, or sent chunks that are none
+            environ[REFUSED] = 400
             return
         if len(body) > self.bounds.body:
             environ[REFUSED] = 413

@@ -125,6 +125,14 @@ def test_broken_bounds_reach_the_application_as_refusals(gate: Process) -> None:
     assert shown(slow)["refused"] == 408
 
 
+def test_a_sender_that_leaves_off_in_the_middle_is_no_accident(gate: Process) -> None:
+    with socket.create_connection(gate.listen, timeout=5) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\nabc")
+        connection.shutdown(socket.SHUT_WR)
+        answer = gate.drain(connection)
+    assert answer == b"" or shown(answer)["refused"] == 400
+
+
 def test_an_accident_is_500_without_its_inside(gate: Process) -> None:
     answer = get(gate, "/raise")
     assert answer.startswith(b"HTTP/1.1 500")
