@@ -113,7 +113,7 @@ def _entries(session: Session, folder: Path | None, exported: Path | None) -> "C
 
     def of_export() -> "Iterable[Entry]":
         assert exported is not None
-        with exported.open() as lines:
+        with exported.open(errors="replace") as lines:  # what is no text is no entry either, and is told as that
             yield from ledger.exported(lines)
 
     return of_export if exported else lambda: ledger.read(folder or _ledger(session))

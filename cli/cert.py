@@ -54,6 +54,7 @@ def issue(session: Session, csr: Path | None, **options: Any) -> None:
         raise BadRequest("Name either a CSR or --new-key OUT.", next_step="Run 'certwright cert issue --help'.")
     if csr is not None and options["names"]:
         raise BadRequest("The names of a CSR stand in the CSR.", next_step="Leave out --name.")
+    _demand_place(options["out"], new_key)
     with session.authority() as authority, ExitStack() as undo:
         request = _from_csr(csr, options) if csr else _from_new_key(new_key, options, undo, session.dry_run)
         if session.dry_run:
@@ -65,6 +66,16 @@ def issue(session: Session, csr: Path | None, **options: Any) -> None:
             options["out"].write_bytes(chain)
         _say_issued(session, authority, certificate, "" if options["out"] else chain.decode())
     return None
+
+
+def _demand_place(out: Path | None, new_key: Path | None) -> None:
+    """Before anything is signed: the chain can be written, and not over the key that is about to be made."""
+    if out is None:
+        return
+    if new_key is not None and out.resolve() == new_key.resolve():
+        raise BadRequest("--out and --new-key name the same file.", next_step="Give the chain a name of its own.")
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise BadRequest(f"{out} cannot be written: nothing was issued.", next_step="Choose another place by --out.")
 
 
 def _from_csr(path: Path, options: dict[str, Any]) -> "IssueRequest":

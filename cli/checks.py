@@ -116,7 +116,7 @@ def _module(patient: Patient) -> str:
     module = patient.config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
     if not module:
         raise ConfigError("No PKCS#11 module is named.", next_step="Set hsm.module, or CERTWRIGHT_PKCS11_MODULE.")
-    if not Path(module).exists():
+    if not Path(module).is_file():
         raise HSMUnavailable(f"There is no PKCS#11 module at {module}.", next_step="Install it, or correct hsm.module.")
     return module
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ca.errors import NotFound
 from cli.output import answer, table
 from cli.session import Session, command
 
@@ -32,6 +33,8 @@ def show(session: Session, issuer: str) -> None:
     """Shows the published CRLs, of one issuer or of all, as relying parties get them."""
     with session.authority() as authority:
         wanted = [one for one in authority.store.issuers() if issuer in ("", one.id, one.name)]
+        if issuer and not wanted:
+            raise NotFound(f"There is no issuer {issuer!r}.", next_step="See 'certwright ca list'.")
         rows = [row for one in wanted for row in _published(authority, one)]
     head = ("path", "number", "this_update", "next_update", "entries", "octets")
     cells = [[row[name] for name in head] for row in rows]
@@ -40,7 +43,6 @@ def show(session: Session, issuer: str) -> None:
 
 def _published(authority: "Authority", issuer: "Issuer") -> list[dict[str, Any]]:
     from ca import crl
-    from ca.errors import NotFound
 
     paths = [crl.full_path(issuer.id), *(crl.shard_path(issuer.id, shard) for shard in range(issuer.shards))]
     rows = []

@@ -2,11 +2,12 @@
 
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 import click
 
-from ca.errors import CAError, NotFound, Unavailable
+from ca.errors import BadRequest, CAError, NotFound, Unavailable
 from cli.output import answer, facts
 from cli.session import Session, command
 from cli.types import find_certificate
@@ -52,19 +53,23 @@ def check(session: Session, certificate: str, url: str) -> int:
 
 
 def ask(url: str, leaf: "x509.Certificate", issuer: "x509.Certificate") -> "OCSPResponse":
-    """The response, not yet verified. Raises `NotFound` for unauthorized and `Unavailable` for no answer."""
+    """The response, not yet verified.
+
+    Raises `NotFound` for unauthorized, `Unavailable` for no answer, `BadRequest` for no URL of a responder.
+    """
     from cryptography.hazmat.primitives.hashes import SHA1
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509 import ocsp
 
     request = ocsp.OCSPRequestBuilder().add_certificate(leaf, issuer, SHA1()).build()  # noqa: S303 - what clients send
-    asked = urllib.request.Request(  # noqa: S310 - the URL is the configuration's or the operator's
-        url, request.public_bytes(Encoding.DER), {"Content-Type": "application/ocsp-request"}
-    )
+    if not url.lower().startswith(("http://", "https://")):
+        raise BadRequest(f"{url} is no URL of a responder.", next_step="Write --url http://HOST:PORT/ocsp.")
+    body, kind = request.public_bytes(Encoding.DER), {"Content-Type": "application/ocsp-request"}
     try:
+        asked = urllib.request.Request(url, body, kind)  # noqa: S310 - the URL is the configuration's or the operator's
         with urllib.request.urlopen(asked, timeout=SECONDS) as reply:  # noqa: S310
             response = ocsp.load_der_ocsp_response(reply.read(1 << 20))
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
         raise Unavailable(f"{url} gave no OCSP answer: {error}.", next_step="Run 'certwright doctor'.") from None
     if response.response_status == ocsp.OCSPResponseStatus.UNAUTHORIZED:
         raise NotFound("The responder has no answer for this serial.", next_step="Short-lived ones have none.")

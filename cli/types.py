@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ca.authority import Authority
     from ca.records import Certificate
 
+LONGEST = 36_525 * 86_400
+"""Seconds. What lasts longer overflows the columns of times, and nobody means it."""
+
 
 class Duration(click.ParamType[int]):
     """`90d`, `24h`, `1h30m`: seconds."""
@@ -22,9 +25,14 @@ class Duration(click.ParamType[int]):
         from ca.config import seconds
 
         try:
-            return int(str(seconds(value)))
+            asked = int(str(seconds(value)))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if asked == 0 and isinstance(value, str):  # 0 as a default means: nothing was asked for
+            self.fail(f"{value!r} is no time at all", param, ctx)
+        if asked > LONGEST:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return asked
 
 
 DURATION = Duration()

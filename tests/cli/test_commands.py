@@ -2,7 +2,9 @@
 
 import json
 import re
+import socket
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,6 +190,23 @@ def test_a_key_is_never_overwritten(ca, tmp_path):
     assert (tmp_path / "mine.key").read_text() == "precious"
 
 
+def test_a_chain_that_cannot_be_written_is_refused_before_anything_is_signed(ca, tmp_path):
+    """Over its own key it would be worth nothing, and a certificate that nobody was given is a riddle later."""
+    before = ca.json("cert", "list")
+    key = tmp_path / "new.key"
+    for out, words in ((key, "same file"), (tmp_path, "nothing was issued"), (tmp_path / "no" / "c", "nothing was")):
+        assert words in ca.run("cert", "issue", "--new-key", key, "--name", "o.test", "--out", out, ok=2).stderr
+        assert not key.exists()
+    assert ca.json("cert", "list") == before
+
+
+@pytest.mark.parametrize("validity", ["0s", "0", "99999999999999999999d"])
+def test_a_duration_that_cannot_be_meant_is_usage(ca, tmp_path, validity):
+    words = ("cert", "issue", "--new-key", tmp_path / "k", "--name", "v.test", "--validity", validity)
+    assert "--validity" in ca.run(*words, ok=2).stderr
+    assert "--within" in ca.run("cert", "list", "--status", "expiring", "--within", validity, ok=2).stderr
+
+
 def test_dry_run_of_an_issuance_changes_nothing(ca, tmp_path):
     before = ca.json("cert", "list"), ca.run("audit", "export").stdout
     would = ca.json("cert", "issue", "--new-key", tmp_path / "dry.key", "--name", "d.test", "--dry-run")
@@ -277,6 +296,24 @@ def test_ocsp_knows_no_short_lived_certificate(ca, tmp_path, eventually):
     ca.run("ocsp", "check", one["serial"], ok=3)
 
 
+@pytest.mark.parametrize(("url", "code"), [("junk", 2), ("file:///etc/passwd", 2), ("http://[::1", 1)])
+def test_ocsp_asks_only_where_there_can_be_a_responder(ca, issued, url, code):
+    told = ca.run("ocsp", "check", issued["serial"], "--url", url, ok=code).stderr
+    assert url in told
+    assert "next: " in told
+
+
+def test_ocsp_tells_of_a_door_that_speaks_no_http(ca, issued):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=lambda: door.accept()[0].sendall(b"\x15\x03\x01\r\n"), daemon=True).start()
+        url = f"http://127.0.0.1:{door.getsockname()[1]}/"
+        assert "gave no OCSP answer" in ca.run("ocsp", "check", issued["serial"], "--url", url, ok=1).stderr
+
+
+def test_crls_of_an_issuer_that_is_not_there(ca):
+    assert "issuing-g9" in ca.run("crl", "show", "issuing-g9", ok=3).stderr
+
+
 def test_crl_publish_says_what_is_due(ca):
     assert ca.json("crl", "publish", "--dry-run") == {"dry_run": True, "due": []}
     assert ca.json("crl", "publish") == {"published": 0, "refused": 0}
@@ -349,6 +386,13 @@ def test_the_journal_is_whole_and_tells_of_each_deed(ca, issued):
     ]
     assert ca.json("audit", "tail", "-n", "1")[0]["object"] == target
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", events[0]["at"])
+
+
+def test_an_export_of_the_ledger_that_is_none(ca, tmp_path):
+    (tmp_path / "junk").write_bytes(bytes(range(256)))
+    told = ca.run("audit", "reconcile", "--export", tmp_path / "junk", ok=1).stderr
+    assert "ledger" in told
+    assert "did not foresee" not in told
 
 
 def test_configuration_tells_origins_and_hides_passwords(ca, tmp_path):
