@@ -22,6 +22,14 @@ REUSE_MARGIN = 600
 POLL = 1
 """Seconds after which it is worth looking again."""
 
+NEXT_STEPS = {
+    OrderStatus.PENDING: "Look at it: its authorizations come first.",
+    OrderStatus.PROCESSING: "Look at it again in a moment: the certificate is being made.",
+    OrderStatus.VALID: "Take the certificate at its URL in the order.",
+    OrderStatus.INVALID: "Look at its error, and place a new order.",
+}
+"""What an order that is not ready waits for."""
+
 
 def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     """newOrder (§7.4): names that are permitted, each with a valid authorization of this account or a new one.
@@ -123,7 +131,7 @@ def finalize(desk: Desk, asked: Asked, order_id: str) -> Answer:
     """
     order = _own(desk, asked, order_id)
     if order.status is not OrderStatus.READY:
-        raise OrderNotReady(f"The order is {order.status}.", next_step="Look at it: its authorizations come first.")
+        raise OrderNotReady(f"The order is {order.status}.", next_step=NEXT_STEPS[order.status])
     request = issuance.request_for(order, _public_key(asked, order), asked.request_id)
     try:
         return _answer(desk, issuance.issue(desk, order, request))
