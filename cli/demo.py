@@ -7,6 +7,7 @@ Every step may be done again; a start that was killed in the middle goes on.
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,8 @@ def demo(  # noqa: PLR0913 - one argument an option
         place.remove()
     place.claim()
     if place.runner():
+        if detach:
+            _await(place, lambda: bool(place.runner()))
         _screen(session, place)
         return 0
     if detach:
@@ -157,19 +160,21 @@ def _detach(session: Session, place: Place, ports: Ports) -> int:
             start_new_session=True,
         )
     try:
-        _await(session, place, child)
+        _await(place, lambda: child.poll() is None)
     except BaseException:
         child.terminate()
+        child.wait()  # else the next start would find one that is about to end, and call it running
         raise
     _screen(session, place)
     return 0
 
 
-def _await(session: Session, place: Place, child: "subprocess.Popen[bytes]") -> None:
+def _await(place: Place, runs: Callable[[], bool]) -> None:
+    """Until both doors are ready. Raises `CAError` when the demo ends before, or after READY_SECONDS."""
     end = time.monotonic() + READY_SECONDS
     missing = "nothing answered"
     while time.monotonic() < end:
-        if child.poll() is not None:
+        if not runs():
             click.echo(place.output.read_text(), err=True, nl=False)
             raise CAError("The demo ended before it was ready.", next_step=f"See the message above and {place.log}.")
         missing = _missing(place)
