@@ -9,8 +9,9 @@ class Idempotency(Office):
     """The first outcome of each request that came with an Idempotency-Key."""
 
     def replay(self, key: IdempotencyKey, body_sha256: str) -> Replay | None:
-        """The first outcome of this request; None if it never came before.
+        """The first outcome of this request; None if it never came before, or came to nothing.
 
+        A request whose intent was withdrawn came to nothing: it is surely not signed, so the same key may ask again.
         Raises `IdempotencyMismatch` for another body, `IdempotencyInFlight` while the first one runs, and
         `Unavailable` when the first one broke off and will never end: the asker needs a new key.
         """
@@ -22,9 +23,11 @@ class Idempotency(Office):
             raise IdempotencyMismatch(
                 "This Idempotency-Key was used with another body.", next_step="Send a new key with a new request."
             )
-        if not status:
-            raise _unfinished(intent_state)
-        return Replay(status, response)
+        if status:
+            return Replay(status, response)
+        if intent_state == "withdrawn":
+            return None
+        raise _unfinished(intent_state)
 
     def idempotency_begin(self, key: IdempotencyKey, body_sha256: str, now: int, *, intent: str = "") -> Replay | None:
         """Claims the key inside the transaction that writes `intent`; None means that it is claimed now.
@@ -33,7 +36,8 @@ class Idempotency(Office):
         `replay` answers or raises.
         """
         with self.transaction():
-            claimed = self.change(_CLAIM, key.principal, key.method, key.path, key.key, body_sha256, intent, now)
+            place = (key.principal, key.method, key.path, key.key, body_sha256)
+            claimed = self.change(_CLAIM, *place, intent, now) or self.change(_CLAIM_AGAIN, intent, now, *place)
             return None if claimed else self.replay(key, body_sha256)
 
     def idempotency_finish(self, key: IdempotencyKey, status: int, response: bytes) -> None:
@@ -46,7 +50,7 @@ class Idempotency(Office):
 
 
 def _unfinished(intent_state: str | None) -> CAError:
-    if intent_state in ("abandoned", "withdrawn"):
+    if intent_state == "abandoned":
         return Unavailable(
             "The first request with this Idempotency-Key broke off; no certificate was handed out.",
             next_step="Ask again with a new key.",
@@ -63,6 +67,11 @@ _FIND = (
 _CLAIM = (
     "INSERT INTO idempotency (principal, method, path, key, body_sha256, intent, status, response, created_at) "
     "VALUES (?, ?, ?, ?, ?, ?, 0, '', ?) ON CONFLICT DO NOTHING"
+)
+_CLAIM_AGAIN = (
+    "UPDATE idempotency SET intent = ?, created_at = ? "
+    "WHERE principal = ? AND method = ? AND path = ? AND key = ? AND body_sha256 = ? AND status = 0 "
+    "AND EXISTS (SELECT 1 FROM intent t WHERE t.id = idempotency.intent AND t.state = 'withdrawn')"
 )
 _FINISH = (
     "UPDATE idempotency SET status = ?, response = ? "

@@ -90,6 +90,23 @@ def test_a_request_that_broke_off_asks_for_a_new_key(store: Store) -> None:
         store.replay(KEY, "body")
 
 
+def test_a_request_that_surely_signed_nothing_may_be_asked_again_with_its_key(store: Store) -> None:
+    """A withdrawn intent was not signed; one claims the key anew, and another body is still refused."""
+    first, second = intent(), intent()
+    with store.transaction():
+        store.idempotency_begin(KEY, "body", NOW, intent=first.id)
+        store.begin(first)
+    store.withdraw(first.id)
+    assert store.replay(KEY, "body") is None
+    with pytest.raises(IdempotencyMismatch):
+        store.idempotency_begin(KEY, "another body", NOW, intent=second.id)
+    with store.transaction():
+        assert store.idempotency_begin(KEY, "body", NOW, intent=second.id) is None
+        store.begin(second)
+    with pytest.raises(IdempotencyInFlight):
+        store.idempotency_begin(KEY, "body", NOW, intent="another")
+
+
 def test_the_key_is_claimed_with_the_intent_or_not_at_all(store: Store) -> None:
     one = intent()
     with crashing(store):
