@@ -88,6 +88,8 @@ class Cluster:
 
     def create(self, template: str = "migrated") -> str:
         name = f"test{next(self.numbers)}"
+        # A template may have no session: one of the migration, or autovacuum's, may still be ending.
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'")
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,14 +20,9 @@ from ca.keys.client import SignerClient
 from cli import main
 from cli.place import Place, Ports
 from cli.processes import SUPERVISOR
+from tests.ports import free_port
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(name="eventually")

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes
 
 from cli.place import Place
 from cli.processes import KINDS
+from tests.ports import free_port
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 pytestmark = [
@@ -29,12 +30,6 @@ pytestmark = [
     pytest.mark.skipif(not os.path.exists(MODULE), reason="SoftHSM is not installed: apt-get install softhsm2"),
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

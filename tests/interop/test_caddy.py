@@ -15,7 +15,8 @@ import pytest
 
 from tests.interop import library
 from tests.interop.relying import PEM, Chain, RelyingParty
-from tests.interop.world import Demo, environment, free_port, need, run
+from tests.interop.world import Demo, environment, need, run
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAME = "caddy.localhost"

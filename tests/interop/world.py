@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -17,14 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 LAUNCHER = Path(__file__).parents[2] / "certwright"
 CHALLENGE_PORT = 5002  # where the demo fetches http-01 (CONTRACT.md)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from ca.folder import Folder
 from ca.ocsp import ALGORITHMS, answer_path, cert_id
 from ca.ocsp.response import Status, answer
 from ca.records import SYSTEM, Publication, Reason, Revocation
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 HASHES = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256()}
@@ -97,11 +98,6 @@ def get_path(der: bytes) -> str:
     import base64
 
     return "/ocsp/" + quote(base64.b64encode(der).decode(), safe="")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def configure(folder: Path, **server: str) -> Config:

@@ -17,7 +17,8 @@ import pytest
 from cryptography import x509
 
 from ca.errors import ConfigError, Conflict
-from tests.web.plane import ROOT, Process, free_port, wait_for
+from tests.ports import free_port
+from tests.web.plane import ROOT, Process, wait_for
 from web.listener import Address, bind
 
 APPLICATION = """

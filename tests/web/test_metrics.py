@@ -16,7 +16,8 @@ from ca.config import Config
 from ca.errors import ConfigError
 from scheduler import metrics as of_scheduler
 from tests.conftest import OwnClock
-from tests.web.plane import ROOT, Plane, configure, free_port
+from tests.ports import free_port
+from tests.web.plane import ROOT, Plane, configure
 from web import counters, metrics
 from web.status import DOORS, NO_DOOR, Outcome
 

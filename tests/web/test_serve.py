@@ -19,8 +19,9 @@ from cryptography import x509
 
 from ca.config import load
 from tests.ca.authority.world import World
+from tests.ports import free_port
 from tests.web.desk import a_name, csr, make_token, pem
-from tests.web.plane import ROOT, address, free_port
+from tests.web.plane import ROOT, address
 
 CERTIFICATES = "/api/v1/certificates"
 PROGRAM = """

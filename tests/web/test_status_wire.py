@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.web.plane import ROOT, Plane, Process, free_port, get_path
+from tests.ports import free_port
+from tests.web.plane import ROOT, Plane, Process, get_path
 
 MALFORMED = bytes.fromhex("30030a0101")
 

@@ -26,6 +26,9 @@ from ca.records import KeyPurpose, Reason, SignKind
 from tests.ca.authority.thief import DAY, SERVER, Thief
 from tests.ca.authority.world import OPERATOR, World, a_request
 
+pytestmark = pytest.mark.slow
+
+
 INSIDE = x509.DNSName("stolen.test")
 
 

@@ -13,6 +13,9 @@ from ca.ocsp import answer_path, cert_id
 from ca.records import Intent
 from tests.ca.authority.world import REPOSITORY, World
 
+pytestmark = pytest.mark.slow
+
+
 # Issues one certificate and dies at the named moment of the cycle, by a signal that nothing can catch.
 DIE = """
 import os, signal, sys

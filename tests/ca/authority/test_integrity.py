@@ -7,6 +7,9 @@ from ca.errors import StoreUnavailable
 from ca.records import serial_hex
 from tests.ca.authority.world import World, a_request, owning
 
+pytestmark = pytest.mark.slow
+
+
 ROWS = {
     "issuing key": ("signing_key", "spki", "id = 'issuing-g1'", "issuing-g1"),
     "journal key": ("signing_key", "spki", "id = 'journal-g1'", "journal-g1"),

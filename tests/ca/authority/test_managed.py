@@ -6,12 +6,15 @@ import ssl
 import stat
 import threading
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ca.authority import Authority
 from ca.authority.managed import KEEP
 from tests.ca.authority.world import World
+
+pytestmark = pytest.mark.slow
 
 
 def _leaf(authority: Authority) -> x509.Certificate:

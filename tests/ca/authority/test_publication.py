@@ -14,6 +14,8 @@ from ca.ocsp import answer_path, cert_id
 from ca.records import Certificate, Issuer, Reason
 from tests.ca.authority.world import OPERATOR, World, a_request, owning
 
+pytestmark = pytest.mark.slow
+
 
 def _status(authority: Authority, certificate: Certificate) -> ocsp.OCSPCertStatus:
     issuer = x509.load_der_x509_certificate(authority.store.issuer(certificate.issuer).certificate)

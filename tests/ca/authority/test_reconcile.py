@@ -21,6 +21,9 @@ from ca.records import Certificate, Reason, SignKind, serial_hex
 from tests.ca.authority.thief import Thief
 from tests.ca.authority.world import OPERATOR, World, a_request
 
+pytestmark = pytest.mark.slow
+
+
 NAME = x509.DNSName("stolen.test")
 
 

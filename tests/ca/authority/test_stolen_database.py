@@ -1,9 +1,13 @@
 """Whoever carries a copy of the database away has no secret that opens anything: no token, no PIN, no private key."""
 
+import pytest
+
 from ca.authority import Authority
 from ca.authority.tokens import TokenScope, authenticate, create_token
 from ca.store.rights import RIGHTS
 from tests.ca.authority.world import OPERATOR, World, a_request
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_copy_of_the_database_opens_nothing(authority: Authority, world: World) -> None:
