@@ -51,8 +51,19 @@ def verify(session: Session) -> None:
     """Recomputes the journal and checks its signed heads; exit code 0 when it is whole, 1 with the place when not."""
     with session.authority() as authority:
         report = authority.verify_journal()
+    _whole(session, report)
+
+
+TIMES = ("signed_at", "waiting_since", "last_time")
+"""Members of the reports that are epoch seconds inside, and RFC 3339 here."""
+
+
+def _whole(session: Session, report: Any) -> None:
+    """A report of what was found whole, with its times as people write them; a time that never was is empty."""
     shape = {name: getattr(report, name) for name in report.__dataclass_fields__}
-    answer(session, {"whole": True, **shape}, lambda: "whole: " + ", ".join(f"{k} {v}" for k, v in shape.items()))
+    shape |= {name: rfc3339(shape[name]) if shape[name] else "" for name in TIMES if name in shape}
+    shown = ", ".join(f"{name} {value}" for name, value in shape.items() if value != "")
+    answer(session, {"whole": True, **shape}, lambda: f"whole: {shown}")
 
 
 # --- the signer's ledger ------------------------------------------------------------------------
@@ -84,8 +95,7 @@ def verify_ledger(session: Session, folder: Path | None) -> None:
     from ca.keys import ledger
 
     report = ledger.verify(folder or _ledger(session))
-    shape = {name: getattr(report, name) for name in report.__dataclass_fields__}
-    answer(session, {"whole": True, **shape}, lambda: "whole: " + ", ".join(f"{k} {v}" for k, v in shape.items()))
+    _whole(session, report)
 
 
 @command()

@@ -376,7 +376,9 @@ def test_acme_lists_tell_what_went_wrong(ca):
 
 
 def test_the_journal_is_whole_and_tells_of_each_deed(ca, issued):
-    assert ca.json("audit", "verify")["whole"] is True
+    verified = ca.json("audit", "verify")
+    assert verified["whole"] is True
+    assert verified["signed_at"].endswith("Z")  # times are RFC 3339 outside (CONTRACT.md)
     lines = ca.run("audit", "export", "--json").stdout.splitlines()
     events = [json.loads(line) for line in lines]
     target = f"certificate:issuing-g1:{issued['serial']}"
