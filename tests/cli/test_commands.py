@@ -21,6 +21,8 @@ from ca.records import Name, NameKind
 from ca.store import open_store
 from cli import main
 
+pytestmark = pytest.mark.slow
+
 
 def make_csr(path: Path, *names: str, key=None, ca: bool = False) -> Path:
     request = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(

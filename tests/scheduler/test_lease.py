@@ -8,6 +8,8 @@ from ca.errors import LeaseLost, StoreUnavailable
 from ca.store import Store
 from scheduler.lease import Lease
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def node(store_url):

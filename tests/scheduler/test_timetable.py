@@ -16,6 +16,8 @@ from scheduler import __main__ as process
 from scheduler.run import Runner
 from scheduler.timetable import TIMETABLE, Job
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Desk:
