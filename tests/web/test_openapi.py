@@ -21,6 +21,9 @@ from ca.authority import Authority
 from tests.web.desk import Asker, make_token
 from tests.web.plane import ROOT
 
+pytestmark = pytest.mark.slow
+
+
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 

@@ -12,6 +12,8 @@ from ca.ocsp import answer_path, cert_id
 from ca.records import REASON_CODES, Certificate, Reason, serial_shard
 from tests.ca.authority.world import OPERATOR, World, a_request, owning
 
+pytestmark = pytest.mark.slow
+
 
 def _ocsp(authority: Authority, certificate: Certificate) -> ocsp.OCSPResponse:
     issuer = x509.load_der_x509_certificate(authority.store.issuer(certificate.issuer).certificate)

@@ -14,6 +14,8 @@ from ca.ocsp import answer_path, cert_id
 from ca.records import Certificate, Publication, Reason
 from tests.ca.authority.world import OPERATOR, LiveClock, World, a_request
 
+pytestmark = pytest.mark.slow
+
 
 def _path(authority: Authority, certificate: Certificate) -> str:
     issuer = x509.load_der_x509_certificate(authority.store.issuer(certificate.issuer).certificate)
