@@ -6,6 +6,7 @@ so an answer that was made before it can never replace one that was made after i
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from cryptography import x509
 
@@ -121,14 +122,10 @@ def _put(desk: Desk, bodies: Iterable[Publication], fence: int) -> bool:
     where the fence was too old, the runner that holds the lease has yet to publish."""
     try:
         for body in bodies:
-            desk.publisher.put(body if not fence else _fenced(body, fence))
+            desk.publisher.put(replace(body, fence=fence))
     except StalePublication:
         return False
     return True
-
-
-def _fenced(body: Publication, fence: int) -> Publication:
-    return Publication(body.path, body.body, body.version, body.content_type, body.this_update, body.fresh_until, fence)
 
 
 def _sign_all(
