@@ -73,15 +73,20 @@ def _new(desk: Desk, key: AccountKey, wanted: payloads.NewAccount) -> Account:
 
 
 def show_or_update(desk: Desk, asked: Asked, account_id: str) -> Answer:
-    """An account by its owner: as it is (POST-as-GET), with other contacts (§7.3.2), or ended for ever (§7.3.6)."""
+    """An account by its owner: as it is (POST-as-GET), with other contacts (§7.3.2), with new terms agreed to
+    (§7.3.3), or ended for ever (§7.3.6).
+    """
     demand_owner(asked, account_id)
     if not asked.payload:
         return _answer(desk, asked.by)
     update = payloads.read(asked.payload, payloads.AccountUpdate)
     if update.status == AccountStatus.DEACTIVATED:
         _deactivate(desk, asked)
-    elif update.contact is not None:
+        return _answer(desk, desk.accounts.get(account_id))
+    if update.contact is not None:
         _set_contact(desk, asked, contacts.parse(update.contact))
+    if update.terms_of_service_agreed:
+        desk.accounts.agree(account_id, desk.config.acme.terms_of_service)
     return _answer(desk, desk.accounts.get(account_id))
 
 

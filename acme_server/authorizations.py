@@ -2,26 +2,58 @@
 
 import secrets
 
-from acme_server import order_log, payloads, problems, resources
+from acme_server import identifiers, order_log, payloads, problems, resources
 from acme_server.desk import Answer, Asked, Desk, demand_owner
-from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order
+from acme_server.directory import demand_profile
+from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus
 from acme_server.validation import http01, work
+from ca.errors import BadName, NotFound
+from ca.names import is_wildcard
 from ca.records import Event, Name
+
+REUSE_MARGIN = 600
+"""Seconds that a valid authorization must still last to serve a new order."""
 
 POLL = 1
 """Seconds after which it is worth looking again."""
 
 
-def new_authorization(desk: Desk, order: Order, name: Name) -> Authorization:
-    """Writes a pending authorization with its challenges inside the open transaction; it lasts as long as the order."""
+def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
+    """newAuthz (§7.4.1): control of one name is proved before any order needs it; what is proved already is shown.
+
+    Raises what newOrder raises for the name, and `RejectedIdentifier` for a wildcard.
+    """
+    chosen = desk.authority.profile(demand_profile(desk, profile))
+    issuer = desk.authority.active_issuer()
+    desk.demand_terms(asked.by)
+    wanted = payloads.read(asked.payload, payloads.NewAuthorization)
+
+    def permit(name: Name) -> None:
+        if is_wildcard(name):
+            raise BadName(f"{name.value} cannot be authorized ahead.", next_step="Place an order for it.")
+        desk.authority.policy.permit_name(name, chosen, issuer)
+
+    (name,) = identifiers.parse([wanted.identifier], 1, permit)
+    now = desk.now()
+    with desk.store.transaction():
+        try:
+            row, status = desk.proofs.usable(asked.by.id, name, now + REUSE_MARGIN), 200
+        except NotFound:
+            row, status = new_authorization(desk, asked.by.id, name, now + desk.config.acme.order_life), 201
+    shown = resources.authorization(row, desk.proofs.challenges(row.id), desk.urls)
+    return Answer(shown, status, location=desk.urls.authorization(row.id))
+
+
+def new_authorization(desk: Desk, account_id: str, name: Name, expires: int) -> Authorization:
+    """Writes a pending authorization with its challenges inside the open transaction; it lasts until then."""
     row = Authorization(
         id=secrets.token_urlsafe(16),
-        account=order.account,
+        account=account_id,
         kind=name.kind,
         value=name.value,
         status=AuthorizationStatus.PENDING,
-        expires=order.expires,
-        created_at=order.created_at,
+        expires=expires,
+        created_at=desk.now(),
     )
     desk.proofs.add(row, [_challenge(row, kind) for kind in (http01.TYPE,)])
     return row

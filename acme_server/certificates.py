@@ -1,27 +1,59 @@
 """Certificates: download (RFC 8555 §7.4.2) and revocation (§7.6)."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from acme_server import payloads
 from acme_server.desk import Answer, Asked, Desk, demand_owner
-from acme_server.errors import Unauthorized
+from acme_server.errors import NotAcceptable, Unauthorized
 from acme_server.strict import decode
 from ca.authority.revoke import parse_reason
 from ca.errors import NotFound
 from ca.records import Actor, Certificate, serial_hex
 
-CHAIN = "application/pem-certificate-chain"
+Write = Callable[[bytes], bytes]
+
+FORMATS: Mapping[str, Write] = {
+    "application/pem-certificate-chain": lambda chain: chain,
+    "application/pkix-cert": lambda chain: x509.load_pem_x509_certificate(chain).public_bytes(Encoding.DER),
+    "application/pkcs7-mime": lambda chain: pkcs7.serialize_certificates(
+        x509.load_pem_x509_certificates(chain), Encoding.DER
+    ),
+}
+"""What a chain in PEM may be asked for as, the usual one first (RFC 8555 §7.4.2)."""
 
 
-def download(desk: Desk, asked: Asked, serial: str) -> Answer:
-    """The chain in PEM, leaf first, each certifying the one before it, without the root (A-27)."""
+def download(desk: Desk, asked: Asked, serial: str, number: str = "0") -> Answer:
+    """The chain, leaf first, each certifying the one before it, without the root (A-27), as the client accepts it.
+
+    Where there are several, each leads to the others. Raises `NotFound` or `NotAcceptable`.
+    """
     payloads.demand_empty(asked.payload)
     certificate = _by_serial(desk, serial)
     demand_owner(asked, certificate.account)
-    return Answer(desk.authority.chain(certificate), media_type=CHAIN)
+    media_type = _media_type(asked.accept)
+    found = {str(n): chain for n, chain in enumerate(desk.authority.chains(certificate))}
+    if number not in found:
+        raise NotFound("There is no such chain.", next_step=f"Begin at {desk.urls.certificate(serial)}.")
+    others = tuple(desk.urls.certificate(serial, int(n)) for n in found if n != number)
+    return Answer(FORMATS[media_type](found[number]), media_type=media_type, alternates=others)
+
+
+def _media_type(accept: str) -> str:
+    """The best of our formats for an Accept header; none means any. Raises `NotAcceptable`."""
+    if not accept:
+        return next(iter(FORMATS))
+    best = parse_accept_header(accept, MIMEAccept).best_match(FORMATS)
+    if best is None:
+        raise NotAcceptable(
+            f"A certificate cannot be had as {accept[:200]!r}.", next_step=f"Accept one of {', '.join(FORMATS)}."
+        )
+    return best
 
 
 def _by_serial(desk: Desk, serial: str) -> Certificate:

@@ -26,6 +26,7 @@ class Asked:
     key: AccountKey | None = None
     account: Account | None = None
     request_id: str = ""
+    accept: str = ""
 
     @property
     def by(self) -> Account:
@@ -36,7 +37,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: JSON members, or octets of `media_type`. `links` are URLs by their relation."""
+    """What goes back: JSON members, or octets of `media_type`. `links` are URLs by their relation.
+
+    `alternates` are the other chains of a certificate (RFC 8555 §7.4.2).
+    """
 
     body: Mapping[str, Any] | bytes = b""
     status: int = 200
@@ -45,6 +49,7 @@ class Answer:
     links: Mapping[str, str] = field(default_factory=dict)
     retry_after: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    alternates: tuple[str, ...] = ()
 
 
 class Desk:

@@ -4,7 +4,7 @@ In: method, media type, size, JWS, URL, nonce, account, signature, in this order
 on every answer to a POST, the link to the directory, problems in place of errors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -80,7 +80,8 @@ class Door:
 
     def _authenticated(self, signed: jws.Signed, knock: Knock) -> Asked:
         """Whose request it is: by the key that came along, or by the account's."""
-        asked = Asked(signed.url, payload=signed.payload, request_id=_request_id())
+        accept = request.headers.get("Accept", "")
+        asked = Asked(signed.url, payload=signed.payload, request_id=_request_id(), accept=accept)
         if knock is Knock.BY_KEY or (knock is Knock.BY_EITHER and signed.key is not None):
             key = signed.demand_key()
             signed.verify(key)
@@ -120,7 +121,7 @@ class Door:
         head = response.headers
         for name, value in answer.headers.items():
             head[name] = value
-        for relation, url in self._links(answer).items():
+        for relation, url in self._links(answer):
             head.add("Link", f'<{url}>;rel="{relation}"')
         if answer.location:
             head["Location"] = answer.location
@@ -131,11 +132,12 @@ class Door:
             head.setdefault("Cache-Control", "no-store")
         return response
 
-    def _links(self, answer: Answer) -> Mapping[str, str]:
-        """Every answer but the directory leads back to it (A-15)."""
-        if request.path.endswith("/directory"):
-            return answer.links
-        return {"index": self.desk.urls.directory(), **answer.links}
+    def _links(self, answer: Answer) -> Iterator[tuple[str, str]]:
+        """Relations and their URLs. Every answer but the directory leads back to it (A-15)."""
+        if not request.path.endswith("/directory"):
+            yield "index", self.desk.urls.directory()
+        yield from answer.links.items()
+        yield from (("alternate", url) for url in answer.alternates)
 
 
 def _demand_profiles(authority: Authority) -> None:

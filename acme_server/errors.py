@@ -33,6 +33,12 @@ class WrongMediaType(Malformed):
     code = "acme-wrong-media-type"
 
 
+class NotAcceptable(Malformed):
+    """The resource has no form that the client accepts (RFC 8555 §7.4.2)."""
+
+    code = "acme-not-acceptable"
+
+
 class BadNonce(BadRequest):
     """The nonce is used, expired or not from here; the answer carries a fresh one (RFC 8555 §6.5)."""
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from acme_server import identifiers, issuance, order_log, payloads, resources
-from acme_server.authorizations import new_authorization
+from acme_server.authorizations import REUSE_MARGIN, new_authorization
 from acme_server.desk import Answer, Asked, Desk, demand_owner
 from acme_server.directory import demand_profile
 from acme_server.errors import Malformed, OrderNotReady
@@ -15,9 +15,6 @@ from ca import csr
 from ca.errors import BadCSR, BadPublicKey, NotFound, PolicyDenied
 from ca.profiles import Profile, certificate_period
 from ca.records import Issuer, Name
-
-REUSE_MARGIN = 600
-"""Seconds that a valid authorization must still last to serve a new order."""
 
 POLL = 1
 """Seconds after which it is worth looking again."""
@@ -104,7 +101,7 @@ def _authorization(desk: Desk, order: Order, name: Name) -> Authorization:
     try:
         return desk.proofs.usable(order.account, name, order.created_at + REUSE_MARGIN)
     except NotFound:
-        return new_authorization(desk, order, name)
+        return new_authorization(desk, order.account, name, order.expires)
 
 
 def _over(order: Order, found: list[Authorization]) -> Order:

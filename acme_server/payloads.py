@@ -24,6 +24,7 @@ class AccountUpdate(msgspec.Struct, frozen=True, rename="camel"):
 
     contact: list[str] | None = None
     status: str | None = None
+    terms_of_service_agreed: bool | None = None
 
 
 class Identifier(msgspec.Struct, frozen=True):
@@ -39,6 +40,12 @@ class NewOrder(msgspec.Struct, frozen=True, rename="camel"):
     identifiers: list[Identifier]
     not_before: str | None = None
     not_after: str | None = None
+
+
+class NewAuthorization(msgspec.Struct, frozen=True):
+    """RFC 8555 §7.4.1."""
+
+    identifier: Identifier
 
 
 class AuthorizationUpdate(msgspec.Struct, frozen=True):

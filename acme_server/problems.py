@@ -21,6 +21,7 @@ TABLE: Mapping[type[ca.CAError], tuple[str, int]] = {
     acme.TooLarge: ("malformed", 413),
     acme.WrongMethod: ("malformed", 405),
     acme.WrongMediaType: ("malformed", 415),
+    acme.NotAcceptable: ("malformed", 406),
     acme.BadNonce: ("badNonce", 400),
     acme.BadSignatureAlgorithm: ("badSignatureAlgorithm", 400),
     ca.BadPublicKey: ("badPublicKey", 400),

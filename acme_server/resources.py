@@ -20,6 +20,7 @@ def directory(config: Config, urls: Urls, profile: str = "") -> Members:
         "newNonce": urls.resource("new-nonce"),
         "newAccount": urls.resource("new-account"),
         "newOrder": urls.new_order(profile),
+        "newAuthz": urls.new_authorization(profile),
         "revokeCert": urls.resource("revoke-cert"),
         "keyChange": urls.resource("key-change"),
         "meta": _meta(config),

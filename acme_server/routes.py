@@ -44,10 +44,13 @@ ROUTES = (
     Route("/key-change", accounts.change_key),
     Route("/new-order", orders.place),
     Route("/<profile>/new-order", orders.place),
+    Route("/new-authz", authorizations.request),
+    Route("/<profile>/new-authz", authorizations.request),
     Route("/order/<order_id>", orders.show),
     Route("/order/<order_id>/finalize", orders.finalize),
     Route("/authz/<authorization_id>", authorizations.show_or_deactivate),
     Route("/chall/<challenge_id>", authorizations.show_or_respond),
     Route("/cert/<serial>", certificates.download),
+    Route("/cert/<serial>/<number>", certificates.download),
     Route("/revoke-cert", certificates.revoke, Knock.BY_EITHER),
 )

@@ -30,6 +30,10 @@ class Urls:
         """newOrder, for the default profile or for one."""
         return self._in(profile, "new-order")
 
+    def new_authorization(self, profile: str = "") -> str:
+        """newAuthz, for the default profile or for one."""
+        return self._in(profile, "new-authz")
+
     def resource(self, name: str) -> str:
         """A resource that all profiles share, such as `new-account`."""
         return f"{self.origin}{PREFIX}/{name}"
@@ -63,9 +67,9 @@ class Urls:
         """A challenge."""
         return self.resource(f"chall/{challenge}")
 
-    def certificate(self, serial: str) -> str:
-        """A certificate by its serial in hex."""
-        return self.resource(f"cert/{serial}")
+    def certificate(self, serial: str, chain: int = 0) -> str:
+        """A certificate by its serial in hex, with one of its chains."""
+        return self.resource(f"cert/{serial}" + (f"/{chain}" if chain else ""))
 
     def _in(self, profile: str, name: str) -> str:
         return self.resource(f"{profile}/{name}" if profile else name)

@@ -58,6 +58,10 @@ class Authority(Desk):
         """PEM: leaf first, intermediates, no root."""
         return chain.chain_pem(self, certificate)
 
+    def chains(self, certificate: Certificate) -> tuple[bytes, ...]:
+        """Every chain in PEM, the one of `chain` first: more than one where a CA is cross-signed."""
+        return chain.chains_pem(self, certificate)
+
     # --- jobs ---------------------------------------------------------------------------------
 
     def publish_crls(self, fence: int = 0) -> Report:

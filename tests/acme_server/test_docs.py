@@ -28,6 +28,20 @@ def test_every_configuration_key_that_is_named_exists() -> None:
     assert set(re.findall(r"`(acme\.[a-z_.]+)`", PAGE)) - {"acme.refused"} <= set(keys())
 
 
+LINES = dict(re.findall(r"^\| A-(\d\d) \|.*\| ([a-z ]+) \|$", PAGE, re.MULTILINE))
+NAMES = " ".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+
+
+def test_the_table_has_each_duty() -> None:
+    assert set(LINES) >= {f"{number:02}" for number in (*range(1, 31), 35, 36)}
+    assert set(LINES.values()) <= {"done", "not yet"}
+
+
+@pytest.mark.parametrize("duty", LINES)
+def test_what_is_done_has_tests_of_its_name(duty: str) -> None:
+    assert LINES[duty] != "done" or re.search(rf"def test_(A\d\d_)*A{duty}_", NAMES)
+
+
 @pytest.mark.parametrize("kind", [Outcome.DNS, Outcome.CONNECTION, Outcome.TLS, "incorrectResponse", "unauthorized"])
 def test_every_failure_of_a_challenge_has_its_line(kind: str) -> None:
     assert f"| `{kind}` |" in PAGE

@@ -16,7 +16,7 @@ from tests.acme_server.signing import b64
 from tests.acme_server.test_accounts import setting
 
 FILL = {"<account_id>": "x", "<after>": "x", "<order_id>": "x", "<authorization_id>": "x", "<challenge_id>": "x",
-        "<serial>": "01ab", "<profile>": "server"}  # fmt: skip
+        "<serial>": "01ab", "<number>": "1", "<profile>": "server"}  # fmt: skip
 
 
 def path(template: str) -> str:
@@ -41,6 +41,7 @@ def test_A15_directory_lists_what_there_is(client: Client) -> None:
         "newNonce": f"{ORIGIN}/acme/new-nonce",
         "newAccount": f"{ORIGIN}/acme/new-account",
         "newOrder": f"{ORIGIN}/acme/new-order",
+        "newAuthz": f"{ORIGIN}/acme/new-authz",
         "revokeCert": f"{ORIGIN}/acme/revoke-cert",
         "keyChange": f"{ORIGIN}/acme/key-change",
         "meta": {"externalAccountRequired": False},
