@@ -3,16 +3,18 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flask import Blueprint
-
+    from acme_server.door import Door
     from ca.authority import Authority, Report
 
 
-def blueprint(authority: "Authority") -> "Blueprint":
-    """Every ACME URL, to be mounted at /acme. Raises `ConfigError` for profiles or a nonces' folder that cannot be."""
-    from acme_server import door
+def application(authority: "Authority") -> "Door":
+    """Every path below /acme, as a WSGI application that is given whole paths.
 
-    return door.blueprint(authority)
+    Raises `ConfigError` for profiles or a nonces' folder that cannot be.
+    """
+    from acme_server.door import Door
+
+    return Door(authority)
 
 
 def sweep_orders(authority: "Authority") -> "Report":

@@ -4,44 +4,37 @@ In: method, media type, size, JWS, URL, nonce, account, signature, in this order
 on every answer to a POST, the link to the directory, problems in place of errors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from http import HTTPStatus
+from typing import Any
 
 import msgspec
 import structlog
-from flask import Blueprint, Response, g, request
 
-from acme_server import jwk, jws, problems
+from acme_server import jwk, jws, problems, routes
 from acme_server.desk import Answer, Asked, Desk, demand_valid
-from acme_server.errors import KeyInUse, TooLarge, UserActionRequired, WrongMediaType, WrongMethod
+from acme_server.environ import ACTOR, REFUSED, REQUEST_ID, RESOURCE
+from acme_server.errors import KeyInUse, NotWhole, TooLarge, UserActionRequired, WrongMediaType, WrongMethod
 from acme_server.nonces import Nonces
-from acme_server.routes import ROUTES, Knock, Route
+from acme_server.routes import Knock, Route
 from ca.authority import Authority
-from ca.errors import CAError, ConfigError, NotFound, RateLimited, Unavailable
+from ca.errors import CAError, ConfigError, RateLimited, Unavailable
 from ca.profiles import OWN_PROFILE
 
 MEDIA_TYPE = "application/jose+json"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
+Environ = dict[str, Any]
+Head = list[tuple[str, str]]
 
-def blueprint(authority: Authority) -> Blueprint:
-    """Every ACME URL, to be mounted at /acme. Each knows every method, so that each refusal is a problem of ours."""
-    door = Door(authority)
-    made = Blueprint("acme", __name__)
-    for number, route in enumerate(ROUTES):
-        _add(made, route.path, f"{number}-{route.view.__name__}", partial(door.answer, route))
-    for number, path in enumerate(("/", "/<path:unknown>")):
-        _add(made, path, f"unknown-{number}", door.nothing_here)
-    return made
-
-
-def _add(made: Blueprint, path: str, name: str, view: "partial[Response] | object") -> None:
-    made.add_url_rule(path, name, view, methods=METHODS, provide_automatic_options=False)  # type: ignore[arg-type]
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Door:
-    """The ACME door of one worker."""
+    """The ACME door of one worker: a WSGI application for every path below /acme.
+
+    Bare WSGI, since each certificate takes seven requests and a framework costs each of them more than its own work.
+    """
 
     def __init__(self, authority: Authority) -> None:
         acme = authority.config.acme
@@ -49,39 +42,46 @@ class Door:
         self.desk = Desk(authority)
         self.nonces = Nonces(authority.config.path(acme.nonce_dir), acme.nonce_life, authority.clock)
 
-    def answer(self, route: Route, **where: str) -> Response:
-        """One request to one resource; whatever happens, an answer of RFC 8555."""
+    def __call__(self, environ: Environ, start_response: Callable[[str, Head], Any]) -> Iterable[bytes]:
+        """One request; whatever happens, an answer of RFC 8555. It holds one connection to the database meanwhile."""
+        with self.desk.store.reading():
+            answer = self._answer(environ)
+        body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
+        start_response(_STATUS_LINES[answer.status], self._head(environ, answer, len(body)))
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _answer(self, environ: Environ) -> Answer:
         try:
-            made = route.view(self.desk, self._asked(route), **where)
+            route, where = routes.find(environ["PATH_INFO"])
+            environ[RESOURCE] = route.path
+            return route.view(self.desk, self._asked(environ, route), **where)
         except CAError as error:
-            made = self._refusal(error)
+            return self._refusal(error)
         except Exception:  # noqa: BLE001 - the edge of a request
             structlog.get_logger().exception("acme.failed")
-            made = self._refusal(CAError("unforeseen"))
-        return self._response(made)
-
-    def nothing_here(self, **_: str) -> Response:
-        """The answer of every path that is no resource."""
-        where = self.desk.urls.directory()
-        return self._response(self._refusal(NotFound("There is no such resource.", next_step=f"Begin at {where}.")))
+            return self._refusal(CAError("unforeseen"))
 
     # --- in -------------------------------------------------------------------------------------
 
-    def _asked(self, route: Route) -> Asked:
+    def _asked(self, environ: Environ, route: Route) -> Asked:
         """The request, once nothing about it is in doubt."""
-        if request.method in ("GET", "HEAD") and route.knock is Knock.OPENLY:
-            return Asked(self._url(), request.method, request_id=_request_id())
-        if request.method != "POST":
-            raise WrongMethod(f"This resource does not know {request.method}.", allowed=route.knock.methods)
-        signed = jws.parse(_body())
-        signed.demand_url(self._url())
+        method, url, request_id = environ["REQUEST_METHOD"], self._url(environ), environ.get(REQUEST_ID, "")
+        _demand_whole(environ)
+        if method in ("GET", "HEAD") and route.knock is Knock.OPENLY:
+            return Asked(url, method, request_id=request_id)
+        if method != "POST":
+            raise WrongMethod(f"This resource does not know {method}.", allowed=route.knock.methods)
+        signed = jws.parse(_body(environ))
+        signed.demand_url(url)
         self.nonces.redeem(signed.nonce)
-        return self._authenticated(signed, route.knock)
+        asked = Asked(url, payload=signed.payload, request_id=request_id, accept=environ.get("HTTP_ACCEPT", ""))
+        asked = self._authenticated(asked, signed, route.knock)
+        if asked.account is not None:
+            environ[ACTOR] = str(asked.account.actor)
+        return asked
 
-    def _authenticated(self, signed: jws.Signed, knock: Knock) -> Asked:
+    def _authenticated(self, asked: Asked, signed: jws.Signed, knock: Knock) -> Asked:
         """Whose request it is: by the key that came along, or by the account's."""
-        accept = request.headers.get("Accept", "")
-        asked = Asked(signed.url, payload=signed.payload, request_id=_request_id(), accept=accept)
         if knock is Knock.BY_KEY or (knock is Knock.BY_EITHER and signed.key is not None):
             key = signed.demand_key()
             signed.verify(key)
@@ -89,12 +89,12 @@ class Door:
         account = self.desk.account_at(signed.demand_kid())
         key = jwk.load(account.jwk)
         signed.verify(key)
-        g.actor = account.actor
         return replace(asked, key=key, account=demand_valid(account))
 
-    def _url(self) -> str:
-        query = request.query_string.decode("latin-1")
-        return self.desk.urls.at(request.path) + (f"?{query}" if query else "")
+    def _url(self, environ: Environ) -> str:
+        query = environ.get("QUERY_STRING", "")
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        return self.desk.urls.at(path) + (f"?{query}" if query else "")
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -113,28 +113,21 @@ class Door:
                 retry_after = error.retry_after
         return Answer(made, made["status"], problems.MEDIA_TYPE, location, links, retry_after, headers)
 
-    def _response(self, answer: Answer) -> Response:
-        body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
-        response = Response(body, answer.status, content_type=answer.media_type)
-        if not body:
-            del response.headers["Content-Type"]
-        head = response.headers
-        for name, value in answer.headers.items():
-            head[name] = value
-        for relation, url in self._links(answer):
-            head.add("Link", f'<{url}>;rel="{relation}"')
+    def _head(self, environ: Environ, answer: Answer, length: int) -> Head:
+        head = {"Content-Type": answer.media_type} if length else {}
+        head |= {"Content-Length": str(length), **answer.headers}
         if answer.location:
             head["Location"] = answer.location
         if answer.retry_after:
             head["Retry-After"] = str(answer.retry_after)
-        if request.method == "POST" or request.path.endswith("/new-nonce"):
-            head["Replay-Nonce"] = self.nonces.make()
-            head.setdefault("Cache-Control", "no-store")
-        return response
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] == "POST" or path.endswith("/new-nonce"):
+            head = {"Cache-Control": "no-store", **head, "Replay-Nonce": self.nonces.make()}
+        return [*head.items(), *(("Link", f'<{url}>;rel="{what}"') for what, url in self._links(path, answer))]
 
-    def _links(self, answer: Answer) -> Iterator[tuple[str, str]]:
+    def _links(self, path: str, answer: Answer) -> Iterator[tuple[str, str]]:
         """Relations and their URLs. Every answer but the directory leads back to it (A-15)."""
-        if not request.path.endswith("/directory"):
+        if not path.endswith("/directory"):
             yield "index", self.desk.urls.directory()
         yield from answer.links.items()
         yield from (("alternate", url) for url in answer.alternates)
@@ -150,17 +143,23 @@ def _demand_profiles(authority: Authority) -> None:
         )
 
 
-def _body() -> bytes:
+def _demand_whole(environ: Environ) -> None:
+    """Raises for a request that broke a bound before it came here."""
+    match environ.get(REFUSED):
+        case None:
+            return
+        case 413:
+            raise TooLarge(f"The body is larger than {jws.MAX_BODY // 1024} KiB.")
+        case _:
+            raise NotWhole("The request did not arrive whole, or not in time.", next_step="Send it again.")
+
+
+def _body(environ: Environ) -> bytes:
     """The request's body, of the one media type and bounded (A-06, A-32)."""
-    if request.mimetype != MEDIA_TYPE:
+    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if media_type != MEDIA_TYPE:
         raise WrongMediaType(f"The body is no {MEDIA_TYPE}.", next_step=f"Send it with Content-Type: {MEDIA_TYPE}.")
-    if (request.content_length or 0) > jws.MAX_BODY:
-        raise TooLarge(f"The body is larger than {jws.MAX_BODY // 1024} KiB.")
-    return request.stream.read(jws.MAX_BODY + 1)
-
-
-def _request_id() -> str:
-    return str(g.get("request_id", ""))
+    return bytes(environ["wsgi.input"].read(jws.MAX_BODY + 1))  # one octet too many is refused by `jws`
 
 
 def _log(error: CAError, problem: problems.Problem) -> None:

@@ -17,6 +17,12 @@ class TooLarge(Malformed):
     code = "acme-too-large"
 
 
+class NotWhole(Malformed):
+    """The request broke off, or did not come in time."""
+
+    code = "acme-not-whole"
+
+
 class WrongMethod(Malformed):
     """The resource does not know this HTTP method; `allowed` are those that it knows (RFC 8555 §6.1, §6.3)."""
 

@@ -19,6 +19,7 @@ TABLE: Mapping[type[ca.CAError], tuple[str, int]] = {
     # the request
     ca.BadRequest: ("malformed", 400),
     acme.TooLarge: ("malformed", 413),
+    acme.NotWhole: ("malformed", 408),
     acme.WrongMethod: ("malformed", 405),
     acme.WrongMediaType: ("malformed", 415),
     acme.NotAcceptable: ("malformed", 406),

@@ -1,11 +1,13 @@
 """URL to function, and who may knock: nothing else. Paths are below /acme."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from acme_server import accounts, authorizations, certificates, directory, orders
 from acme_server.desk import Answer
+from acme_server.urls import PREFIX
+from ca.errors import NotFound
 
 
 class Knock(StrEnum):
@@ -32,10 +34,19 @@ class Route:
     view: Callable[..., Answer]
     knock: Knock = Knock.BY_ACCOUNT
 
+    def match(self, segments: list[str]) -> dict[str, str] | None:
+        """The values of the path's variables, if the path is of this form; a variable is never empty."""
+        where = {}
+        for own, given in zip(self.path[1:].split("/"), segments, strict=True):
+            if own[0] == "<" and given:
+                where[own[1:-1]] = given
+            elif own != given:
+                return None
+        return where
+
 
 ROUTES = (
     Route("/directory", directory.show, Knock.OPENLY),
-    Route("/<profile>/directory", directory.show, Knock.OPENLY),
     Route("/new-nonce", directory.nonce, Knock.OPENLY),
     Route("/new-account", accounts.register, Knock.BY_KEY),
     Route("/acct/<account_id>", accounts.show_or_update),
@@ -43,9 +54,7 @@ ROUTES = (
     Route("/acct/<account_id>/orders/<after>", accounts.list_orders),
     Route("/key-change", accounts.change_key),
     Route("/new-order", orders.place),
-    Route("/<profile>/new-order", orders.place),
     Route("/new-authz", authorizations.request),
-    Route("/<profile>/new-authz", authorizations.request),
     Route("/order/<order_id>", orders.show),
     Route("/order/<order_id>/finalize", orders.finalize),
     Route("/authz/<authorization_id>", authorizations.show_or_deactivate),
@@ -53,4 +62,22 @@ ROUTES = (
     Route("/cert/<serial>", certificates.download),
     Route("/cert/<serial>/<number>", certificates.download),
     Route("/revoke-cert", certificates.revoke, Knock.BY_EITHER),
+    Route("/<profile>/directory", directory.show, Knock.OPENLY),
+    Route("/<profile>/new-order", orders.place),
+    Route("/<profile>/new-authz", authorizations.request),
 )
+"""The first that fits counts."""
+
+_BY_LENGTH: Mapping[int, list[Route]] = {
+    length: [route for route in ROUTES if route.path.count("/") == length] for length in range(1, 6)
+}
+
+
+def find(path: str) -> tuple[Route, dict[str, str]]:
+    """The route of a whole path, and the values of its variables. Raises `NotFound`."""
+    segments = path.removeprefix(PREFIX).removesuffix("/").split("/")[1:]
+    for route in _BY_LENGTH.get(len(segments), ()):
+        where = route.match(segments)
+        if where is not None:
+            return route, where
+    raise NotFound("There is no such resource.", next_step=f"Begin at {PREFIX}/directory.")

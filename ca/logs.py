@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -30,6 +31,9 @@ SECRET_SHAPES = (
     (re.compile(r"(://[^:/@\s]+):[^@/\s]+@"), rf"\1:{HIDDEN}@"),
     (re.compile(r"(?i)\b(pin|pin-value|password)=[^\s&;]+"), rf"\1={HIDDEN}"),
 )
+_SUSPECT = re.compile(r"(?i)-----BEGIN|bearer|basic|\bcw_|://|pin|password")
+"""What a text must hold for one of the shapes to fit: one search instead of five for nearly every text."""
+
 _DEEPEST = 6
 _told: set[str] = set()
 
@@ -83,7 +87,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _clean(name: str, value: Any, depth: int) -> Any:
-    if SECRET_NAMES.search(name) and not isinstance(value, bool | int):
+    if _is_secret(name) and not isinstance(value, bool | int):
         return HIDDEN
     if depth > _DEEPEST:
         return "…"
@@ -96,9 +100,15 @@ def _clean(name: str, value: Any, depth: int) -> Any:
     return value if isinstance(value, int | float | None) else _clean_text(str(value))
 
 
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return bool(SECRET_NAMES.search(name))
+
+
 def _clean_text(text: str) -> str:
-    for shape, instead in SECRET_SHAPES:
-        text = shape.sub(instead, text)
+    if _SUSPECT.search(text):
+        for shape, instead in SECRET_SHAPES:
+            text = shape.sub(instead, text)
     for secret in _told:
         text = text.replace(secret, HIDDEN)
     return text

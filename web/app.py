@@ -1,11 +1,16 @@
 """The application factory: which doors a web process opens, and what is around all of them."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from flask import Flask
 
 import acme_server
+from acme_server.urls import PREFIX
 from ca.authority import Authority
 from ca.errors import ConfigError
 from web import health, metrics, problems, requests
+from web.gate import Application, Environ
 
 FACES = frozenset({"acme", "api", "ui"})
 """Doors that a process may open. `ui` has no pages yet."""
@@ -31,16 +36,27 @@ def create_app(authority: Authority, faces: frozenset[str]) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.strict_slashes = False
     metrics.observe(app)
-    requests.install(app, authority.config)
     problems.install(app)
     app.register_blueprint(health.blueprint(authority))
     if "acme" in faces:
-        app.register_blueprint(acme_server.blueprint(authority), url_prefix="/acme")
+        _put_before(app, PREFIX, metrics.timed(acme_server.application(authority)))
     if "api" in faces:
         from web.api import mount
 
         mount(app, authority)
+    requests.install(app, authority.config)
     return app
+
+
+def _put_before(app: Flask, prefix: str, front: Application) -> None:
+    """Requests below a prefix go to an application of their own, all others to Flask as before."""
+    behind = app.wsgi_app
+
+    def choose(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        chosen = front if environ["PATH_INFO"].startswith(f"{prefix}/") else behind
+        return chosen(environ, start_response)
+
+    app.wsgi_app = choose  # type: ignore[method-assign]
 
 
 def _flask(faces: frozenset[str]) -> Flask:

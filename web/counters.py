@@ -30,12 +30,29 @@ REVOCATION_PENDING = Counter(
     registry=REGISTRY,
 )
 REFUSED = Counter("certwright_refused", "Requests refused, by error code.", ("code",), registry=REGISTRY)
+ACME_SECONDS = Histogram(
+    "certwright_acme_request_seconds", "Duration of ACME requests.", ("resource", "status"), registry=REGISTRY
+)
 STATUS = Counter(
     "certwright_status_requests",
     "Requests to the status plane, by door and result.",
     ("door", "result"),
     registry=REGISTRY,
 )
+
+
+class Timing:
+    """Durations of ACME requests with their labels bound once."""
+
+    def __init__(self) -> None:
+        self._bound: dict[tuple[str, str], Histogram] = {}
+
+    def add(self, resource: str, status: str, seconds: float) -> None:
+        """One more request."""
+        bound = self._bound.get((resource, status))
+        if bound is None:
+            bound = self._bound[resource, status] = ACME_SECONDS.labels(resource, status)
+        bound.observe(seconds)
 
 
 class StatusCounts:

@@ -23,10 +23,8 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from granian.rsgi import ProtocolClosed, ProtocolError, Scope  # type: ignore[attr-defined]
 
+from acme_server.environ import REFUSED
 from web import leaving
-
-REFUSED = "certwright.refused"
-"""Key in the environ: the HTTP status (400, 408, 411 or 413) with which the request has to be refused."""
 
 DRAIN_OCTETS = 16 * 1024 * 1024
 DRAIN_SECONDS = 2.0

@@ -13,9 +13,10 @@ from typing import Any
 import structlog
 from flask import Flask, Response, abort, g, request
 
+from acme_server.environ import ACTOR, REFUSED, REQUEST_ID
 from ca.config import Config
 from ca.errors import ConfigError
-from web.gate import REFUSED, Application, Environ
+from web.gate import Application, Environ
 
 ID_HEADER = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -38,41 +39,63 @@ Network = IPv4Network | IPv6Network
 
 
 def install(app: Flask, config: Config) -> None:
-    """Puts it all around the app's views."""
-    app.wsgi_app = Proxied(app.wsgi_app, networks(config.server.trusted_proxies))  # type: ignore[method-assign]
+    """Puts it all around the app, whatever face answers."""
     headers = {**SECURITY_HEADERS, **(STRICT_TRANSPORT if config.mode == "production" else {})}
+    proxied = Proxied(Around(app.wsgi_app, headers), networks(config.server.trusted_proxies))
+    app.wsgi_app = proxied  # type: ignore[method-assign]
     app.before_request(_begin)
-    app.after_request(lambda response: _end(response, headers))
+    app.after_request(_end)
 
 
 def _begin() -> None:
-    given = request.headers.get(ID_HEADER, "")
-    g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(16)
-    g.began = time.perf_counter()
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    """What Flask's views find in `g`; a request that the gate refused gets no further."""
+    g.request_id = request.environ[REQUEST_ID]
     if REFUSED in request.environ:
         abort(request.environ[REFUSED])
 
 
-def _end(response: Response, headers: Mapping[str, str]) -> Response:
-    for name, value in headers.items():
-        response.headers.setdefault(name, value)
-    response.headers[ID_HEADER] = g.request_id
-    if request.path not in QUIET or response.status_code >= 500:
-        _log(response)
+def _end(response: Response) -> Response:
+    if "actor" in g:
+        request.environ[ACTOR] = str(g.actor)
     return response
 
 
-def _log(response: Response) -> None:
+class Around:
+    """WSGI middleware: gives the request its id, the answer its headers, and the log its line."""
+
+    def __init__(self, application: Application, headers: Mapping[str, str]) -> None:
+        self._application = application
+        self._headers = tuple((name, name.lower(), value) for name, value in headers.items())
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Goes on, and adds to the head of the answer."""
+        began = time.perf_counter()
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        own = environ[REQUEST_ID] = given if _ID.fullmatch(given) else secrets.token_hex(16)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=own)
+
+        def start(status: str, head: list[tuple[str, str]], *exc_info: Any) -> Any:
+            named = {name.lower() for name, _ in head}
+            more = [(name, value) for name, lower, value in self._headers if lower not in named]
+            _log(environ, int(status[:3]), time.perf_counter() - began)
+            return start_response(status, [*head, *more, (ID_HEADER, own)], *exc_info)
+
+        return self._application(environ, start)
+
+
+def _log(environ: Environ, status: int, seconds: float) -> None:
+    path = environ["PATH_INFO"]
+    if path in QUIET and status < 500:
+        return
     structlog.get_logger().info(
         "request",
-        method=request.method,
-        path=request.path,
-        status=response.status_code,
-        milliseconds=round((time.perf_counter() - g.began) * 1000, 1),
-        client=request.remote_addr,
-        actor=str(g.get("actor", "")),
+        method=environ["REQUEST_METHOD"],
+        path=path.encode("latin-1").decode(errors="replace"),
+        status=status,
+        milliseconds=round(seconds * 1000, 1),
+        client=environ.get("REMOTE_ADDR", ""),
+        actor=environ.get(ACTOR, ""),
     )
 
 

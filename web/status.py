@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography import x509
 
+from acme_server.environ import REFUSED
 from ca.clock import Clock, system_clock
 from ca.config import Config
 from ca.errors import BadRequest, NotFound, Unavailable
@@ -21,7 +22,7 @@ from ca.ocsp.refusals import malformed_request, try_later, unauthorized
 from ca.ocsp.request import from_path, parse_request
 from web import metrics
 from web.caching import Headers, Reply, reply
-from web.gate import REFUSED, Bounds, Gate
+from web.gate import Bounds, Gate
 from web.listener import Address, Listener, serve
 from web.shelf import Shelf
 

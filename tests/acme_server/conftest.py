@@ -107,7 +107,7 @@ def authority(town: Town) -> Iterator[Authority]:
 def make_app(authority: Authority) -> Flask:
     """The ACME door and nothing around it."""
     app = Flask("acme-tests", static_folder=None)
-    app.register_blueprint(acme_server.blueprint(authority), url_prefix="/acme")
+    app.wsgi_app = acme_server.application(authority)  # type: ignore[method-assign]
     return app
 
 

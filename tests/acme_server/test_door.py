@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from acme_server.environ import REFUSED
 from acme_server.jwk import ALGORITHMS
 from acme_server.routes import ROUTES, Knock
 from ca.authority import Authority
@@ -249,6 +250,21 @@ def test_A32_large_bodies_without_a_length_are_refused(app: Flask) -> None:
         headers={"Transfer-Encoding": "chunked"},
     )
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(("status", "shown"), [(400, 408), (408, 408), (411, 408), (413, 413)])
+def test_A14_what_the_gate_refuses_is_a_problem_of_acme_too(client: Client, status: int, shown: int) -> None:
+    answer = client.http.post("/acme/new-order", content_type=TYPE, environ_overrides={REFUSED: status})
+    refused(answer, "malformed", shown)
+
+
+@pytest.mark.parametrize(
+    "where", ["/acme/", "/acme/order", "/acme/order/", "/acme//new-order", "/acme/a/b/c/d/e/f", "/acme/acct//orders"]
+)
+def test_A14_a_path_without_resource_is_a_problem_that_leads_back(client: Client, where: str) -> None:
+    answer = client.http.get(where)
+    assert (answer.status_code, answer.json["type"]) == (404, "urn:ietf:params:acme:error:malformed")
+    assert f'<{ORIGIN}/acme/directory>;rel="index"' in answer.headers.getlist("Link")
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"null", b'"x"', b"{", b'{"a":1,"a":2}', b"\xff"])

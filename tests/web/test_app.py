@@ -229,3 +229,19 @@ def test_trusted_proxies_are_networks() -> None:
     with pytest.raises(ConfigError, match="trusted_proxies"):
         networks(["10.0.0.1/8"])
     assert Config().server.trusted_proxies == []
+
+
+# --- the ACME door beside Flask -----------------------------------------------------------------
+
+
+def test_acme_stands_before_flask_with_the_same_around_it(authority: Authority) -> None:
+    client = create_app(authority, frozenset({"acme"})).test_client()
+    answer = client.get("/acme/directory", headers={"X-Request-Id": "trace.me-01"})
+    assert (answer.status_code, answer.headers["X-Request-Id"]) == (200, "trace.me-01")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert 'certwright_acme_request_seconds_count{resource="/directory",status="200"} 1' in client.get("/metrics").text
+    problem(client.get("/acmes"), 404)
+
+
+def test_acme_is_no_door_of_a_process_without_its_face(authority: Authority) -> None:
+    problem(create_app(authority, frozenset({"api"})).test_client().get("/acme/directory"), 404)
