@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from acme_server.door import Door
+    from acme_server.renewal_info import Call
     from ca.authority import Authority, Report
 
 
@@ -23,6 +24,14 @@ def sweep_orders(authority: "Authority") -> "Report":
     from acme_server.desk import Desk
 
     return upkeep.sweep_orders(Desk(authority))
+
+
+def call_for_renewal(authority: "Authority", serials: tuple[int, ...], per_second: float = 0.0) -> "Call":
+    """Tells clients to renew these certificates now, no faster than this CA can issue: see `renewal_info.call`."""
+    from acme_server import renewal_info
+    from acme_server.desk import Desk
+
+    return renewal_info.call(Desk(authority), serials, per_second)
 
 
 def expire(authority: "Authority") -> "Report":

@@ -8,7 +8,7 @@ from acme_server.crew import Crew
 from acme_server.errors import AccountDoesNotExist, Unauthorized, UserActionRequired
 from acme_server.jwk import AccountKey
 from acme_server.records import Account, AccountStatus
-from acme_server.tables import Accounts, Orders, Proofs
+from acme_server.tables import Accounts, Orders, Proofs, Renewals
 from acme_server.urls import Urls
 from ca.authority import Authority
 from ca.config import Config
@@ -65,6 +65,7 @@ class Desk:
         self.accounts = Accounts(authority.store)
         self.orders = Orders(authority.store)
         self.proofs = Proofs(authority.store)
+        self.renewals = Renewals(authority.store)
 
     @property
     def config(self) -> Config:

@@ -9,7 +9,8 @@ def show(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     """The directory of the default profile, or of an offered one. Raises `NotFound`."""
     payloads.demand_empty(asked.payload)
     demand_profile(desk, profile)
-    members = resources.directory(desk.config, desk.urls, profile)
+    described = {name: desk.authority.profile(name).description for name in desk.config.acme.profiles}
+    members = resources.directory(desk.config, desk.urls, described, profile)
     return Answer(members, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"})
 
 

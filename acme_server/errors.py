@@ -128,6 +128,18 @@ class RejectedIdentifier(BadName):
         self.refusals = refusals
 
 
+class AlreadyReplaced(Conflict):
+    """Another order replaces this certificate already (RFC 9773 §5)."""
+
+    code = "acme-already-replaced"
+
+
+class InvalidProfile(BadRequest):
+    """The order names a profile that is not offered (draft-ietf-acme-profiles §5)."""
+
+    code = "acme-invalid-profile"
+
+
 class OrderNotReady(Denied):
     """The order is not in the state `ready` (RFC 8555 §7.4)."""
 

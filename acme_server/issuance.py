@@ -13,7 +13,7 @@ without an intent, and of two finalizes one claims it. What ends then, ends in o
 
 from dataclasses import replace
 
-from acme_server import order_log, problems
+from acme_server import order_log, problems, renewal_info
 from acme_server.desk import Desk
 from acme_server.records import Order, OrderStatus
 from ca.errors import Abandoned, CAError, Conflict, HSMError, PossiblySigned, SigningRefused
@@ -39,6 +39,7 @@ def request_for(order: Order, public_key: bytes, request_id: str) -> IssueReques
         not_after=order.not_after,
         order=order.id,
         account=order.account,
+        replaces=serial_hex(renewal_info.parse(order.replaces)[1]) if order.replaces else "",
         request_id=request_id,
     )
 

@@ -4,11 +4,11 @@ import secrets
 from dataclasses import replace
 from datetime import datetime
 
-from acme_server import identifiers, issuance, order_log, payloads, resources
+from acme_server import identifiers, issuance, order_log, payloads, replacement, resources
 from acme_server.authorizations import REUSE_MARGIN, new_authorization
 from acme_server.desk import Answer, Asked, Desk, demand_owner
 from acme_server.directory import demand_profile
-from acme_server.errors import Malformed, OrderNotReady
+from acme_server.errors import InvalidProfile, Malformed, OrderNotReady
 from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
 from acme_server.strict import decode
 from ca import csr
@@ -31,23 +31,26 @@ NEXT_STEPS = {
 def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     """newOrder (§7.4): names that are permitted, each with a valid authorization of this account or a new one.
 
-    Raises `Malformed`, `UnsupportedIdentifier`, `RejectedIdentifier`, `UserActionRequired`, or `NotFound` for
-    a profile that is not offered.
+    Raises `Malformed`, `UnsupportedIdentifier`, `RejectedIdentifier`, `UserActionRequired`, `InvalidProfile` or
+    `NotFound` for a profile that is not offered, and what `replacement` raises.
     """
-    name = demand_profile(desk, profile)
     desk.demand_terms(asked.by)
-    order = _wanted(desk, asked, name)
+    order = _wanted(desk, asked, profile)
+    replaced = replacement.replaced_by(desk, order) if order.replaces else None
     with desk.store.transaction():
         found = [_authorization(desk, order, one) for one in order.identifiers]
         order = _over(order, found)
         desk.orders.add(order)
+        if replaced:
+            replacement.mark(desk, replaced, order)
         desk.journal(order_log.event("order.created", order, asked.by.actor, request_id=asked.request_id))
     return _answer(desk, order, 201)
 
 
-def _wanted(desk: Desk, asked: Asked, profile_name: str) -> Order:
-    """The order without its authorizations."""
+def _wanted(desk: Desk, asked: Asked, directory: str) -> Order:
+    """The order without its authorizations; its own profile counts, else that of the directory that led here."""
     wanted = payloads.read(asked.payload, payloads.NewOrder)
+    profile_name = _chosen(desk, wanted.profile) if wanted.profile else demand_profile(desk, directory)
     profile, issuer = desk.authority.profile(profile_name), desk.authority.active_issuer()
     names = identifiers.parse(
         wanted.identifiers,
@@ -66,9 +69,17 @@ def _wanted(desk: Desk, asked: Asked, profile_name: str) -> Order:
         not_after=_time(wanted.not_after, "notAfter"),
         expires=now + desk.config.acme.order_life,
         created_at=now,
+        replaces=wanted.replaces or "",
     )
     _demand_period(order, profile, issuer, now)
     return order
+
+
+def _chosen(desk: Desk, profile: str) -> str:
+    try:
+        return demand_profile(desk, profile)
+    except NotFound as error:
+        raise InvalidProfile(error.detail, next_step=error.next_step) from None
 
 
 def _time(text: str | None, member: str) -> int:

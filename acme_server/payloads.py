@@ -35,11 +35,13 @@ class Identifier(msgspec.Struct, frozen=True):
 
 
 class NewOrder(msgspec.Struct, frozen=True, rename="camel"):
-    """RFC 8555 §7.4."""
+    """RFC 8555 §7.4, RFC 9773 §5, draft-ietf-acme-profiles §4."""
 
     identifiers: list[Identifier]
     not_before: str | None = None
     not_after: str | None = None
+    replaces: str | None = None
+    profile: str | None = None
 
 
 class NewAuthorization(msgspec.Struct, frozen=True):

@@ -40,6 +40,8 @@ TABLE: Mapping[type[ca.CAError], tuple[str, int]] = {
     ca.BadName: ("rejectedIdentifier", 400),
     acme.UnsupportedIdentifier: ("unsupportedIdentifier", 400),
     ca.PolicyDenied: ("rejectedIdentifier", 403),
+    acme.AlreadyReplaced: ("alreadyReplaced", 409),
+    acme.InvalidProfile: ("invalidProfile", 400),
     acme.OrderNotReady: ("orderNotReady", 403),
     ca.BadCSR: ("badCSR", 400),
     # revocation

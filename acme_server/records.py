@@ -67,7 +67,7 @@ class Order:
     """An order. `error` is a problem document (JSON, empty for none), `certificate` a serial in hex.
 
     In `processing`, `intent` is the issuance under way; empty, the order waits for an HSM until `due_at`
-    and is issued for `public_key` (DER) then.
+    and is issued for `public_key` (DER) then. `replaces` is the RFC 9773 identifier of a certificate, or empty.
     """
 
     id: str
@@ -85,6 +85,7 @@ class Order:
     public_key: bytes = b""
     certificate: str = ""
     due_at: int = 0
+    replaces: str = ""
 
     def at(self, now: int) -> "Order":
         """The order as of now: past its time it is invalid, whether or not a job has written so already."""

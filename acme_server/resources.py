@@ -1,6 +1,6 @@
 """The JSON shapes of RFC 8555 §7.1. Pure: rows and URLs in, members out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,8 @@ from ca.records import Name
 Members = dict[str, Any]
 
 
-def directory(config: Config, urls: Urls, profile: str = "") -> Members:
-    """§7.1.1. Every URL in it has somebody behind it."""
+def directory(config: Config, urls: Urls, profiles: Mapping[str, str], profile: str = "") -> Members:
+    """§7.1.1. Every URL in it has somebody behind it; `profiles` are those on offer, with their descriptions."""
     return {
         "newNonce": urls.resource("new-nonce"),
         "newAccount": urls.resource("new-account"),
@@ -23,12 +23,16 @@ def directory(config: Config, urls: Urls, profile: str = "") -> Members:
         "newAuthz": urls.new_authorization(profile),
         "revokeCert": urls.resource("revoke-cert"),
         "keyChange": urls.resource("key-change"),
-        "meta": _meta(config),
+        "renewalInfo": urls.resource("renewal-info"),
+        "meta": _meta(config, profiles),
     }
 
 
-def _meta(config: Config) -> Members:
-    meta: Members = {"externalAccountRequired": config.acme.external_account_required}
+def _meta(config: Config, profiles: Mapping[str, str]) -> Members:
+    meta: Members = {
+        "externalAccountRequired": config.acme.external_account_required,
+        "profiles": dict(profiles),
+    }
     if config.acme.terms_of_service:
         meta["termsOfService"] = config.acme.terms_of_service
     if config.acme.website:
@@ -54,10 +58,13 @@ def order(row: Order, urls: Urls) -> Members:
     members: Members = {
         "status": row.status.value,
         "expires": rfc3339(row.expires),
+        "profile": row.profile,
         "identifiers": [identifier(name) for name in row.identifiers],
         "authorizations": [urls.authorization(one) for one in row.authorizations],
         "finalize": urls.finalize(row.id),
     }
+    if row.replaces:
+        members["replaces"] = row.replaces
     if row.not_before:
         members["notBefore"] = rfc3339(row.not_before)
     if row.not_after:

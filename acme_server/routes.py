@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from acme_server import accounts, authorizations, certificates, directory, orders
+from acme_server import accounts, authorizations, certificates, directory, orders, renewal_info
 from acme_server.desk import Answer
 from acme_server.urls import PREFIX
 from ca.errors import NotFound
@@ -61,6 +61,8 @@ ROUTES = (
     Route("/chall/<challenge_id>", authorizations.show_or_respond),
     Route("/cert/<serial>", certificates.download),
     Route("/cert/<serial>/<number>", certificates.download),
+    Route("/renewal-info/<certificate_id>", renewal_info.show, Knock.OPENLY),
+    Route("/renewal-explained", renewal_info.explain, Knock.OPENLY),
     Route("/revoke-cert", certificates.revoke, Knock.BY_EITHER),
     Route("/<profile>/directory", directory.show, Knock.OPENLY),
     Route("/<profile>/new-order", orders.place),

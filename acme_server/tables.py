@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from acme_server.errors import AccountDoesNotExist
 from acme_server.records import Account, Authorization, Challenge, Order
+from acme_server.windows import Window
 from ca.errors import NotFound
 from ca.records import Name
 from ca.store import Shape, Store
@@ -273,6 +274,51 @@ class Proofs:
         return self.store.select(CHALLENGE, tail, now, limit)
 
 
+class Renewals:
+    """Which certificates were called to be renewed early, and which order replaces which certificate."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def called(self, serial: str) -> Window | None:
+        """The window that a certificate was called for, if it was."""
+        found = self.store.rows("SELECT start, ending FROM acme_renewal WHERE serial = ?", serial)
+        return Window(*found[0]) if found else None
+
+    def call(self, plan: Iterable[tuple[str, Window]]) -> None:
+        """Gives each serial its window, in place of one that it has."""
+        with self.store.transaction():
+            for serial, window in plan:
+                self.store.change(_CALL, serial, window.start, window.end)
+
+    def busiest_minute(self, since: int) -> int:
+        """The most certificates that were issued in one minute since then."""
+        sql = (
+            "SELECT COUNT(*) FROM certificate WHERE issued_at >= ? GROUP BY issued_at / 60 ORDER BY COUNT(*) DESC "
+            "LIMIT 1"
+        )
+        found = self.store.rows(sql, since)
+        return int(found[0][0]) if found else 0
+
+    def replace(self, serial: str, order: Order, not_after: int) -> int:
+        """Notes that this order replaces the certificate of this serial; answers how many orders tried so far.
+
+        0, and nothing changed, while another order does that has not failed.
+        """
+        found = self.store.rows(_REPLACE, serial, order.id, not_after, order.created_at)
+        return int(found[0][0]) if found else 0
+
+
+_CALL = (
+    "INSERT INTO acme_renewal (serial, start, ending) VALUES (?, ?, ?) "
+    "ON CONFLICT (serial) DO UPDATE SET start = excluded.start, ending = excluded.ending"
+)
+_REPLACE = (
+    "INSERT INTO acme_replacement (serial, order_id, tries, not_after) VALUES (?, ?, 1, ?) "
+    "ON CONFLICT (serial) DO UPDATE SET order_id = excluded.order_id, tries = acme_replacement.tries + 1 "
+    "WHERE EXISTS (SELECT 1 FROM acme_order o WHERE o.id = acme_replacement.order_id "
+    "AND (o.status = 'invalid' OR (o.status IN ('pending', 'ready') AND o.expires <= ?))) RETURNING tries"
+)
 _HOLD = (
     "SELECT id FROM acme_order WHERE id IN (SELECT order_id FROM acme_need WHERE authorization_id = ?) "
     "ORDER BY id {for_update}"

@@ -156,6 +156,7 @@ class ACME(Section):
     website: str = Field("", description="URL in the directory's meta")
     order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
     authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
+    renewal_poll: Seconds = Field(6 * 3600, description="how often clients look when to renew", ge=60)
     nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
     nonce_dir: Path = Field(Path("state/nonces"), description="folder of this node's used nonces; never shared")
     max_names: int = Field(100, ge=1, le=1000, description="names in one order")
@@ -183,6 +184,7 @@ class Scheduler(Section):
 class ProfileConfig(Section):
     """One kind of certificate."""
 
+    description: str = Field("", description="what it is for, in a sentence for ACME clients; empty: from the others")
     key_types: list[str] = Field(
         ["ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096", "ed25519"], description="accepted keys"
     )

@@ -68,6 +68,7 @@ class Profile:
     max_validity: int
     backdate: int
     no_revocation: bool
+    description: str = ""
 
     @property
     def for_servers(self) -> bool:
@@ -91,6 +92,7 @@ class Profile:
             max_validity=config.max_validity or config.validity,
             backdate=config.backdate,
             no_revocation=config.no_revocation,
+            description=config.description or _described(config),
         )
 
     def period(self, request: IssueRequest, now: int, issuer: Period) -> Period:
@@ -133,6 +135,12 @@ class Profile:
             raise PolicyDenied(
                 "The issuer does not live as long as that.", next_step="Ask for a shorter life, or rotate the issuer."
             )
+
+
+def _described(config: ProfileConfig) -> str:
+    """`serverAuth for 90 days`: what can be said of a profile that nobody described."""
+    days, rest = divmod(config.validity, 86400)
+    return f"{' and '.join(config.extended_key_usage)} for {f'{config.validity} seconds' if rest else f'{days} days'}"
 
 
 def _asked(request: IssueRequest) -> bool:

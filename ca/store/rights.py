@@ -53,6 +53,8 @@ RIGHTS: Mapping[str, str] = {
     "acme_need": _ADD,
     "acme_authorization": _CHANGE,
     "acme_challenge": _CHANGE,
+    "acme_renewal": _CHANGE,
+    "acme_replacement": _CHANGE,
 }
 NUMBERED = ("event", "certificate")
 """Tables whose ids come from a sequence."""

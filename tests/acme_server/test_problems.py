@@ -17,6 +17,7 @@ TYPES = {
     "badSignatureAlgorithm", "caa", "compound", "connection", "dns", "externalAccountRequired", "incorrectResponse",
     "invalidContact", "malformed", "orderNotReady", "rateLimited", "rejectedIdentifier", "serverInternal", "tls",
     "unauthorized", "unsupportedContact", "unsupportedIdentifier", "userActionRequired",
+    "alreadyReplaced", "invalidProfile",  # RFC 9773, draft-ietf-acme-profiles
 }  # fmt: skip
 
 

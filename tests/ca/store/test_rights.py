@@ -29,7 +29,8 @@ def statements() -> Iterator[tuple[str, str]]:
 def test_rights_are_those_that_the_code_needs() -> None:
     """Every table has its line, and UPDATE or DELETE is granted where the code has such a statement, nowhere else."""
     needed = set(statements())
-    needed |= {("UPDATE", table) for table in ("lease", "job_run", "setting", "publication", "shard")}  # ON CONFLICT
+    upserted = ("lease", "job_run", "setting", "publication", "shard", "acme_renewal", "acme_replacement")
+    needed |= {("UPDATE", table) for table in upserted}  # ON CONFLICT
     granted = {(verb, table) for table, verbs in RIGHTS.items() for verb in ("UPDATE", "DELETE") if verb in verbs}
     assert granted == {one for one in needed if one[0] != "INSERT"}
     assert {table for verb, table in needed if verb == "INSERT"} <= {t for t, v in RIGHTS.items() if "INSERT" in v}
