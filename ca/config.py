@@ -24,6 +24,18 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ca.endpoints import (
+    DatabaseURL,
+    DatabaseURLIfAny,
+    Listen,
+    ListenIfAny,
+    Network,
+    Origin,
+    Page,
+    PageIfAny,
+    PlainURL,
+    Resolver,
+)
 from ca.errors import ConfigError
 
 SECURITY_KEYS = (
@@ -61,13 +73,13 @@ class Section(BaseModel):
 class Server(Section):
     """Where the doors are."""
 
-    https_listen: str = Field("127.0.0.1:8443", description="address and port of ACME, API and UI (HTTPS)")
-    http_listen: str = Field("127.0.0.1:8080", description="address and port of the status plane (plain HTTP)")
-    public_url: str = Field("https://localhost:8443", description="the URL clients use; each JWS url is compared")
-    status_url: str = Field("http://localhost:8080", description="the URL that certificates name for OCSP and CRLs")
-    metrics_listen: str = Field("", description="loopback address of a plain /metrics listener; empty for none")
+    https_listen: Listen = Field("127.0.0.1:8443", description="address and port of ACME, API and UI (HTTPS)")
+    http_listen: Listen = Field("127.0.0.1:8080", description="address and port of the status plane (plain HTTP)")
+    public_url: Origin = Field("https://localhost:8443", description="the URL clients use; each JWS url is compared")
+    status_url: PlainURL = Field("http://localhost:8080", description="the URL in certificates for OCSP and CRLs")
+    metrics_listen: ListenIfAny = Field("", description="loopback address of a plain /metrics listener; empty for none")
     metrics_token_file: Path | None = Field(None, description="file with the bearer token that opens /metrics")
-    trusted_proxies: list[str] = Field([], description="networks whose X-Forwarded-For is believed")
+    trusted_proxies: list[Network] = Field([], description="networks whose X-Forwarded-For is believed")
     workers: int = Field(2, ge=1, le=64, description="web worker processes")
     threads: int = Field(4, ge=1, le=64, description="threads in each web worker")
     names: list[str] = Field([], description="further names and addresses in the own server certificate")
@@ -78,8 +90,8 @@ class Server(Section):
 class Database(Section):
     """Where the records are."""
 
-    url: str = Field("sqlite:///state/certwright.sqlite", description="sqlite:///PATH or postgresql://…")
-    migrate_url: str = Field("", description="URL of a role that may change tables; empty: database.url")
+    url: DatabaseURL = Field("sqlite:///state/certwright.sqlite", description="sqlite:///PATH or postgresql://…")
+    migrate_url: DatabaseURLIfAny = Field("", description="URL of a role that may change tables; empty: database.url")
     timeout: Seconds = Field(10, description="how long a writer waits for a lock")
 
 
@@ -136,11 +148,11 @@ class CA(Section):
 class Validation(Section):
     """How challenges are fetched, and where they may not go."""
 
-    resolvers: list[str] = Field([], description="DNS servers host:port; empty: the machine's")
+    resolvers: list[Resolver] = Field([], description="DNS servers host:port; empty: the machine's")
     http_port: int = Field(80, ge=1, le=65535, description="port of http-01")
     tls_alpn_port: int = Field(443, ge=1, le=65535, description="port of tls-alpn-01")
-    allow_networks: list[str] = Field([], description="special ranges that validation may reach")
-    deny_networks: list[str] = Field([], description="networks that validation never reaches")
+    allow_networks: list[Network] = Field([], description="special ranges that validation may reach")
+    deny_networks: list[Network] = Field([], description="networks that validation never reaches")
     timeout: Seconds = Field(10, description="deadline of one challenge fetch", ge=1, le=60)
     attempts: int = Field(3, ge=1, le=10, description="tries before a challenge is invalid")
     socket: Path = Field(Path("state/fetcher.sock"), description="the fetcher's Unix socket")
@@ -152,8 +164,8 @@ class ACME(Section):
 
     external_account_required: bool = Field(False, description="new accounts need an external account binding")
     profiles: list[str] = Field(["server"], description="profiles that ACME offers, the default first")
-    terms_of_service: str = Field("", description="URL of the terms, empty for none")
-    website: str = Field("", description="URL in the directory's meta")
+    terms_of_service: PageIfAny = Field("", description="URL of the terms, empty for none")
+    website: PageIfAny = Field("", description="URL in the directory's meta")
     order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
     authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
     renewal_poll: Seconds = Field(6 * 3600, description="how often clients look when to renew", ge=60)
@@ -166,7 +178,7 @@ class ACME(Section):
 class Audit(Section):
     """The journal."""
 
-    witnesses: list[str] = Field([], description="URLs of witnesses (not used yet)")
+    witnesses: list[Page] = Field([], description="URLs of witnesses (not used yet)")
     sequence_every: Seconds = Field(1, description="interval of the journal's sequencer", ge=1)
 
 
@@ -315,7 +327,7 @@ def _sets(variable: str, key: str) -> bool:
 def _problem(error: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "configuration"
     if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg']}"
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
     near = difflib.get_close_matches(where, list(_keys(Config)), n=1)
     return f"{where} is no key" + (f" (did you mean {near[0]}?)" if near else "")
 

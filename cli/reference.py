@@ -95,6 +95,7 @@ def _kind(field: FieldInfo) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return {"str": "text", "int": "number", "bool": "true or false", "Path": "path"}[annotation.__name__]
     shown = str(annotation).replace("pathlib.Path", "path").replace("typing.", "")
+    shown = re.sub(r"Annotated\[(\w+), \w+\(.*?\)\]", r"\1", shown)
     words = {"Literal": "one of", "str": "text", "list": "list of", "None": "nothing"}
     shown = shown.replace("dict[str, str]", "table of text")
     for word, plain in words.items():

@@ -69,11 +69,12 @@ def _problem(status: int, title: str, detail: str) -> Answer:
 
 BUSY = _problem(503, "Service Unavailable", "Every thread is busy and enough requests wait already.")
 TOO_SLOW = _problem(503, "Service Unavailable", "The request took too long; what it began may still happen.")
-UNKNOWN = _problem(501, "Not Implemented", "There is no such method.")
 BROKEN = _problem(500, "Internal Server Error", "Something is wrong here; the log of the server tells what.")
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""No other method gets in: a name made up by a client would become a label of the metrics, each a new one."""
+UNKNOWN = "UNKNOWN"
+"""What every other method is called inside, where each face refuses it in its own form: a name made up by a client
+would become a label of the metrics, each a new one."""
 
 _BASE: Environ = {
     "SCRIPT_NAME": "",
@@ -102,9 +103,6 @@ class Gate:
 
     async def __rsgi__(self, scope: Scope, transport: Transport) -> None:
         """Answers one request; a client that went away is no error."""
-        if scope.method not in METHODS:
-            transport.response_bytes(*UNKNOWN)
-            return
         try:
             environ = environ_of(scope)
             await self._read(environ, transport)
@@ -177,7 +175,7 @@ def environ_of(scope: Scope) -> Environ:
     server, _, port = scope.server.rpartition(":")
     environ = {
         **_BASE,
-        "REQUEST_METHOD": scope.method,
+        "REQUEST_METHOD": scope.method if scope.method in METHODS else UNKNOWN,
         "PATH_INFO": scope.path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "SERVER_PROTOCOL": "HTTP/1.0" if scope.http_version == "1" else f"HTTP/{scope.http_version}",

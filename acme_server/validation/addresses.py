@@ -20,14 +20,13 @@ from urllib.parse import urlsplit
 
 from acme_server.errors import AddressDenied
 from ca.config import Config
-from ca.errors import ConfigError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _networks(*texts: str) -> tuple[Network, ...]:
-    return tuple(map(ipaddress.ip_network, texts))
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
 METADATA = _networks(
@@ -135,12 +134,12 @@ _ADVICE = "Let the name point to the server that asks, or open a special range b
 
 
 def policy(config: Config) -> AddressPolicy:
-    """The address policy of a configuration; the demo may reach loopback. Raises `ConfigError` for a bad network."""
+    """The address policy of a configuration; the demo may reach loopback."""
     validation = config.acme.validation
     loopback = _LOOPBACK if config.mode == "demo" else ()
     return AddressPolicy(
-        allow=(*_configured("allow_networks", validation.allow_networks), *loopback),
-        deny=_configured("deny_networks", validation.deny_networks),
+        allow=(*_networks(*validation.allow_networks), *loopback),
+        deny=_networks(*validation.deny_networks),
         doors=tuple(_doors(config)),
         hosts=frozenset(_hosts(config)),
     )
@@ -186,13 +185,6 @@ def _is_of_this_machine(address: Address) -> bool:
 
 
 # --- from the configuration ---------------------------------------------------------------------
-
-
-def _configured(key: str, texts: Iterable[str]) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
-    except ValueError as error:
-        raise ConfigError(f"acme.validation.{key}: {error}.", next_step="Write networks in CIDR.") from None
 
 
 def _doors(config: Config) -> Iterator[Door]:

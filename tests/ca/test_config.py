@@ -87,3 +87,60 @@ def test_a_wrong_key_is_named_with_the_nearest_one(write: Path) -> None:
     write.write_text("[ca]\nocsp_lif = 3600\n")
     with pytest.raises(ConfigError, match=r"ca\.ocsp_life"):
         load(write)
+
+
+WRONG: list[tuple[str, object, str]] = [
+    ("server.https_listen", "junk", "no address to listen on"),
+    ("server.https_listen", "127.0.0.1:70000", "HOST:PORT"),
+    ("server.http_listen", ":8080", "HOST:PORT"),
+    ("server.http_listen", "::1:8080", r"\[IPV6\]:PORT"),
+    ("server.metrics_listen", "127.0.0.1", "HOST:PORT"),
+    ("server.public_url", "http://ca.test", "https://HOST"),
+    ("server.public_url", "https://ca.test/", "https://HOST:PORT"),
+    ("server.public_url", "https://user@ca.test", "no URL"),
+    ("server.status_url", "https://status.test", "http://HOST"),
+    ("server.status_url", "http://status.test/pki/", "without a slash"),
+    ("server.status_url", "http://300.1.1.1", "no URL"),
+    ("server.trusted_proxies", ["10.0.0.0/33"], "no network"),
+    ("database.url", "mysql://ca:secret@db/ca", "sqlite:///PATH"),
+    ("database.url", "sqlite://state/x.sqlite", "three slashes"),
+    ("database.migrate_url", "postgresql://", "postgresql://USER@HOST/NAME"),
+    ("acme.website", "javascript:alert(1)", "no URL"),
+    ("acme.terms_of_service", "https://terms .test", "no URL"),
+    ("acme.validation.resolvers", ["dns.test:53"], "no DNS server"),
+    ("acme.validation.allow_networks", ["loopback"], "no network"),
+    ("acme.validation.deny_networks", ["10.0.0.0/8", "x"], "no network"),
+    ("audit.witnesses", ["witness"], "no URL"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), WRONG, ids=[f"{key}={value}" for key, value, _ in WRONG])
+def test_places_are_looked_at_when_the_file_is_read(write: Path, key: str, value: object, words: str) -> None:
+    section, _, name = key.rpartition(".")
+    write.write_text(f"mode = 'demo'\n[{section}]\n{name} = {json.dumps(value)}\n")
+    with pytest.raises(ConfigError, match=f"{key}.*{words}") as refused:
+        load(write)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("server.https_listen", "[::1]:8443"),
+        ("server.http_listen", "0.0.0.0:80"),
+        ("server.metrics_listen", ""),
+        ("server.public_url", "https://[2001:db8::1]:8443"),
+        ("server.status_url", "http://pki.corp.test/status"),
+        ("server.trusted_proxies", ["192.0.2.7", "2001:db8::/32"]),
+        ("database.url", "postgresql:///certwright?host=/run/postgresql"),
+        ("database.url", "sqlite:////var/lib/certwright/certwright.sqlite"),
+        ("acme.validation.resolvers", ["10.0.0.53", "[fd00::53]:53"]),
+    ],
+)
+def test_places_that_can_be_used(write: Path, key: str, value: object) -> None:
+    section, _, name = key.rpartition(".")
+    write.write_text(f"mode = 'demo'\n[{section}]\n{name} = {json.dumps(value)}\n")
+    found: object = load(write)
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value

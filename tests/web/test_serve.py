@@ -176,6 +176,27 @@ def test_the_acme_door_is_open(web: Web) -> None:
     assert "newNonce" in json.loads(body)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/acme/directory", "GET, HEAD, POST"), ("/acme/new-order", "POST"), (CERTIFICATES, "GET, HEAD, OPTIONS, POST")],
+)
+def test_a_made_up_method_is_405_with_those_that_are_known(web: Web, path: str, allowed: str) -> None:
+    with web.connect() as connection:
+        connection.sendall(f"BREW {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(": ", 1) for line in head.decode().splitlines()[1:])
+    assert head.startswith(b"HTTP/1.1 405")
+    assert sorted(fields["allow"].upper().split(", ")) == sorted(allowed.split(", "))
+    assert fields["content-type"] == "application/problem+json"
+    assert json.loads(body)["status"] == 405
+
+
+def test_a_body_that_is_too_large_for_acme_is_a_problem_of_acme(web: Web) -> None:
+    status, body = web.ask("POST", "/acme/new-order", {"payload": "a" * 1_000_000})
+    assert (status, json.loads(body)["type"]) == (413, "urn:ietf:params:acme:error:malformed")
+
+
 @pytest.mark.slow
 def test_hostile_and_slow_clients_do_no_harm(web: Web) -> None:
     """A body of 10 MB, 300 bodies that never end, 200 handshakes that never begin; the others are served."""
@@ -192,6 +213,8 @@ def test_hostile_and_slow_clients_do_no_harm(web: Web) -> None:
     answer = slow[0].recv(65536)
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"application/problem+json" in answer
+    assert b"urn:ietf:params:acme:error:malformed" in answer
+    assert b"replay-nonce: " in answer
     for one in (*slow, *idle):
         one.close()
 

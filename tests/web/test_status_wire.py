@@ -118,6 +118,12 @@ def test_o11_hostile_bytes_get_no_5xx_and_do_no_harm(status_process: Process) ->
     assert "panicked" not in log, log
 
 
+def test_a_made_up_method_is_405(status_process: Process) -> None:
+    answer = status_process.exchange(b"BREW /roots.pem HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405")
+    assert b"allow: GET, HEAD" in answer
+
+
 def test_a_body_over_the_bound_is_refused_though_it_never_comes(status_process: Process) -> None:
     head = b"POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
     assert status_process.exchange(head).endswith(MALFORMED)
