@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from acme_server import nonces as module
 from acme_server.errors import BadNonce, Malformed
 from acme_server.nonces import Nonces, boot_id
 from acme_server.strict import decode, encode
@@ -99,7 +100,7 @@ def test_a_new_boot_voids_nonces_and_forgets_the_old_set(tmp_path: Path, time: T
     for old in (nonce, used):
         with pytest.raises(BadNonce):
             after.redeem(old)
-    assert len(list(tmp_path.glob("*.sqlite"))) == 1
+    assert len(list(tmp_path.glob("*.ring"))) == 1
 
 
 def test_a_restart_of_processes_voids_nothing(tmp_path: Path, time: Time) -> None:
@@ -113,18 +114,30 @@ def test_a_restart_of_processes_voids_nothing(tmp_path: Path, time: Time) -> Non
         after.redeem(used)
 
 
-def test_used_nonces_are_forgotten_when_they_have_expired(nonces: Nonces, time: Time, tmp_path: Path) -> None:
-    for _ in range(1500):
+def test_the_ring_keeps_the_newest(tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounded: who takes nonces without end only makes the oldest ones bad."""
+    monkeypatch.setattr(module, "KEPT", 64)
+    nonces = Nonces(tmp_path, 3600, time)
+    made = [nonces.make() for _ in range(200)]
+    for nonce in made[:136]:
+        with pytest.raises(BadNonce, match="too many"):
+            nonces.redeem(nonce)
+    for nonce in made[136:]:
+        nonces.redeem(nonce)
+        with pytest.raises(BadNonce, match="used already"):
+            nonces.redeem(nonce)
+    for _ in range(100):
         nonces.redeem(nonces.make())
-    time.now += 3602
-    for _ in range(600):
-        nonces.redeem(nonces.make())
-    kept = nonces._set.execute("SELECT count(*) FROM used").fetchone()[0]
-    assert kept < 1000
+
+
+def test_a_map_never_meets_a_full_disk(nonces: Nonces, tmp_path: Path) -> None:
+    """A hole touched on a full disk is SIGBUS: each block has its place from the beginning."""
+    [file] = tmp_path.glob("*.ring")
+    assert file.stat().st_blocks * 512 >= file.stat().st_size
 
 
 def test_the_seal_is_readable_by_its_owner_alone(nonces: Nonces, tmp_path: Path) -> None:
-    for file in tmp_path.glob("*.sqlite"):
+    for file in tmp_path.glob("*.ring"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
