@@ -6,7 +6,7 @@ from acme_server import identifiers, order_log, payloads, problems, resources
 from acme_server.desk import Answer, Asked, Desk, demand_owner
 from acme_server.directory import demand_profile
 from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus
-from acme_server.validation import http01, work
+from acme_server.validation import kinds, work
 from ca.errors import BadName, NotFound
 from ca.names import is_wildcard
 from ca.records import Event, Name
@@ -32,6 +32,7 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
         if is_wildcard(name):
             raise BadName(f"{name.value} cannot be authorized ahead.", next_step="Place an order for it.")
         desk.authority.policy.permit_name(name, chosen, issuer)
+        kinds.demand_provable(desk.config, name)
 
     (name,) = identifiers.parse([wanted.identifier], 1, permit)
     now = desk.now()
@@ -40,7 +41,7 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
             row, status = desk.proofs.usable(asked.by.id, name, now + REUSE_MARGIN), 200
         except NotFound:
             row, status = new_authorization(desk, asked.by.id, name, now + desk.config.acme.order_life), 201
-    shown = resources.authorization(row, desk.proofs.challenges(row.id), desk.urls)
+    shown = resources.authorization(row, kinds.in_order(desk.proofs.challenges(row.id)), desk.urls)
     return Answer(shown, status, location=desk.urls.authorization(row.id))
 
 
@@ -55,7 +56,7 @@ def new_authorization(desk: Desk, account_id: str, name: Name, expires: int) -> 
         expires=expires,
         created_at=desk.now(),
     )
-    desk.proofs.add(row, [_challenge(row, kind) for kind in (http01.TYPE,)])
+    desk.proofs.add(row, [_challenge(row, kind) for kind in kinds.offered(desk.config, name)])
     return row
 
 
@@ -81,7 +82,7 @@ def show_or_deactivate(desk: Desk, asked: Asked, authorization_id: str) -> Answe
             _deactivate(desk, asked, row)
             row = desk.proofs.get(authorization_id)
     row = row.at(desk.now())
-    challenges = desk.proofs.challenges(row.id)
+    challenges = kinds.in_order(desk.proofs.challenges(row.id))
     busy = row.status is AuthorizationStatus.PENDING and any(map(_is_busy, challenges))
     return Answer(resources.authorization(row, challenges, desk.urls), retry_after=POLL if busy else 0)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from acme_server.errors import Malformed, Refusal, RejectedIdentifier, UnsupportedIdentifier
 from acme_server.payloads import Identifier
 from ca.errors import BadName, PolicyDenied
-from ca.names import is_wildcard, parse_name
+from ca.names import parse_name
 from ca.records import Name, NameKind
 
 Permit = Callable[[Name], None]
@@ -40,11 +40,6 @@ def _permitted(identifier: Identifier, permit: Permit) -> Name:
         )
     name = parse_name(identifier.type, identifier.value)
     _demand_form(identifier, name)
-    if is_wildcard(name):
-        raise BadName(
-            f"{name.value} is a wildcard, and a wildcard needs dns-01, which this server does not offer.",
-            next_step="Order the host names one by one.",
-        )
     permit(name)
     return name
 

@@ -11,6 +11,7 @@ from acme_server.directory import demand_profile
 from acme_server.errors import InvalidProfile, Malformed, OrderNotReady
 from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
 from acme_server.strict import decode
+from acme_server.validation import kinds
 from ca import csr
 from ca.errors import BadCSR, BadPublicKey, NotFound, PolicyDenied
 from ca.profiles import Profile, certificate_period
@@ -55,7 +56,7 @@ def _wanted(desk: Desk, asked: Asked, directory: str) -> Order:
     names = identifiers.parse(
         wanted.identifiers,
         desk.config.acme.max_names,
-        lambda name: desk.authority.policy.permit_name(name, profile, issuer),
+        lambda name: _permit(desk, name, profile, issuer),
     )
     now = desk.now()
     order = Order(
@@ -80,6 +81,12 @@ def _chosen(desk: Desk, profile: str) -> str:
         return demand_profile(desk, profile)
     except NotFound as error:
         raise InvalidProfile(error.detail, next_step=error.next_step) from None
+
+
+def _permit(desk: Desk, name: Name, profile: Profile, issuer: Issuer) -> None:
+    """Raises `PolicyDenied` for a name that is not to be had, `BadName` for one that no challenge here can prove."""
+    desk.authority.policy.permit_name(name, profile, issuer)
+    kinds.demand_provable(desk.config, name)
 
 
 def _time(text: str | None, member: str) -> int:

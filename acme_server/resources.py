@@ -9,6 +9,7 @@ from acme_server.records import Account, Authorization, AuthorizationStatus, Cha
 from acme_server.urls import Urls
 from ca.clock import rfc3339
 from ca.config import Config
+from ca.names import is_wildcard, without_star
 from ca.records import Name
 
 Members = dict[str, Any]
@@ -79,13 +80,22 @@ def order(row: Order, urls: Urls) -> Members:
 def authorization(row: Authorization, challenges: Sequence[Challenge], urls: Urls) -> Members:
     """§7.1.4."""
     members: Members = {
-        "identifier": identifier(row.name),
+        "identifier": identifier(without_star(row.name)),
         "status": row.status.value,
-        "challenges": [challenge(one, urls) for one in challenges],
+        "challenges": [challenge(one, urls) for one in _told(row, challenges)],
     }
+    if is_wildcard(row.name):
+        members["wildcard"] = True
     if row.status in (AuthorizationStatus.PENDING, AuthorizationStatus.VALID):
         members["expires"] = rfc3339(row.expires)
     return members
+
+
+def _told(row: Authorization, challenges: Sequence[Challenge]) -> Sequence[Challenge]:
+    """Of a valid or invalid authorization the challenge that was met or failed, of others all (§7.1.4)."""
+    if row.status not in (AuthorizationStatus.VALID, AuthorizationStatus.INVALID):
+        return challenges
+    return [one for one in challenges if one.status.value == row.status.value] or challenges
 
 
 def challenge(row: Challenge, urls: Urls) -> Members:

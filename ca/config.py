@@ -149,6 +149,7 @@ class Validation(Section):
     """How challenges are fetched, and where they may not go."""
 
     resolvers: list[Resolver] = Field([], description="DNS servers host:port; empty: the machine's")
+    zone_resolvers: dict[str, list[Resolver]] = Field({}, description="DNS servers of single zones (split horizon)")
     http_port: int = Field(80, ge=1, le=65535, description="port of http-01")
     tls_alpn_port: int = Field(443, ge=1, le=65535, description="port of tls-alpn-01")
     allow_networks: list[Network] = Field([], description="special ranges that validation may reach")
@@ -157,6 +158,9 @@ class Validation(Section):
     attempts: int = Field(3, ge=1, le=10, description="tries before a challenge is invalid")
     socket: Path = Field(Path("state/fetcher.sock"), description="the fetcher's Unix socket")
     concurrency: int = Field(64, ge=1, le=1024, description="challenges that the fetcher fetches at once")
+
+
+ChallengeType = Literal["http-01", "dns-01"]
 
 
 class ACME(Section):
@@ -172,6 +176,7 @@ class ACME(Section):
     nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
     nonce_dir: Path = Field(Path("state/nonces"), description="folder of this node's used nonces; never shared")
     max_names: int = Field(100, ge=1, le=1000, description="names in one order")
+    challenges: list[ChallengeType] = Field(["http-01", "dns-01"], description="challenges that ACME offers")
     validation: Validation = Validation()
 
 

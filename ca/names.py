@@ -111,6 +111,11 @@ def is_wildcard(name: Name) -> bool:
     return name.kind is NameKind.DNS and name.value.startswith("*.")
 
 
+def without_star(name: Name) -> Name:
+    """A wildcard's domain, and every other name itself."""
+    return Name(name.kind, name.value[2:]) if is_wildcard(name) else name
+
+
 def _bad(text: str, why: str) -> BadName:
     return BadName(f"{text[:300]!r} cannot be used as a name: {why}.")
 

@@ -97,7 +97,7 @@ def _kind(field: FieldInfo) -> str:
     shown = str(annotation).replace("pathlib.Path", "path").replace("typing.", "")
     shown = re.sub(r"Annotated\[(\w+), \w+\(.*?\)\]", r"\1", shown)
     words = {"Literal": "one of", "str": "text", "list": "list of", "None": "nothing"}
-    shown = shown.replace("dict[str, str]", "table of text")
+    shown = shown.replace("dict[str, str]", "table of text").replace("dict[str, list[str]]", "table of lists")
     for word, plain in words.items():
         shown = re.sub(rf"\b{word}\b", plain, shown)
     return re.sub(r"\s+", " ", re.sub(r"[\[\]']", " ", shown)).strip().replace(" | ", " or ")

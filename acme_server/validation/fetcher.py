@@ -20,17 +20,27 @@ import structlog
 
 from acme_server.crew import Crew
 from acme_server.validation.fetch import Fetch
-from acme_server.validation.wire import MAX_BODY, Answer, Outcome, Question, receive, send
+from acme_server.validation.wire import (
+    MAX_BODY,
+    Answer,
+    Outcome,
+    PageQuestion,
+    Question,
+    TextQuestion,
+    receive,
+    send,
+)
 from ca import config as configuration
 from ca import logs
 from ca.config import Config
 from ca.errors import BadName, ConfigError, Conflict
 from ca.names import is_wildcard, parse_name
-from ca.records import NameKind
+from ca.records import Name, NameKind
 
 MAX_SECONDS = 60.0
 _PATIENCE = 5.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}\Z")
+_LABEL = re.compile(r"_acme-challenge\Z")
 
 
 def run(config: Config) -> None:
@@ -104,13 +114,27 @@ def _answer(channel: socket.socket, fetch: Fetch) -> None:
 
 def _checked(question: Question) -> Question:
     """The question as it may be asked, whoever asks. Raises `BadName`."""
-    if not _TOKEN.match(question.token):
-        raise BadName("The token is none.")
-    name = parse_name(question.kind, question.value)
+    seconds = min(max(question.seconds, 0.1), MAX_SECONDS)
+    match question:
+        case PageQuestion():
+            _demand(_TOKEN, question.token)
+            name = _host(question.kind, question.value)
+            return PageQuestion(name.kind, name.value, question.token, min(max(question.limit, 0), MAX_BODY), seconds)
+        case TextQuestion():
+            _demand(_LABEL, question.label)
+            return TextQuestion(_host(NameKind.DNS, question.value).value, question.label, seconds)
+
+
+def _demand(form: re.Pattern[str], text: str) -> None:
+    if not form.match(text):
+        raise BadName(f"{text[:100]!r} is part of no challenge.")
+
+
+def _host(kind: NameKind, value: str) -> Name:
+    name = parse_name(kind, value)
     if name.kind is NameKind.URI or is_wildcard(name):
         raise BadName(f"{name} is no host.")
-    limit, seconds = min(max(question.limit, 0), MAX_BODY), min(max(question.seconds, 0.1), MAX_SECONDS)
-    return Question(name.kind, name.value, question.token, limit, seconds)
+    return name
 
 
 def _say(channel: socket.socket, answer: Answer) -> None:

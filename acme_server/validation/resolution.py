@@ -1,51 +1,152 @@
-"""Names to addresses, by dnspython: the configured resolvers, else the machine's. No search list, no hosts file.
+"""What the DNS says, by dnspython: from the configured resolvers, else the machine's. No search list, no hosts file.
 
-Names under `.localhost` are loopback without asking anyone (RFC 6761 §6.3), unless resolvers are configured.
+A zone of `acme.validation.zone_resolvers` is asked for at its own servers (split horizon); the longest zone counts.
+A CNAME is followed also where a server leaves its target to others. Large answers come by TCP.
+
+Names under `.localhost` are loopback without asking anyone (RFC 6761 §6.3), unless resolvers are configured for them.
 """
 
 import ipaddress
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dns.exception
+import dns.name
 import dns.nameserver
 import dns.resolver
 
 from acme_server.validation.addresses import Address
-from acme_server.validation.wire import FetchFailed, Outcome
-from ca.errors import ConfigError
-
-Resolve = Callable[[str, float], list[Address]]
-"""The addresses of a host name, in the order in which to try them; the second argument is a monotonic deadline."""
+from acme_server.validation.trail import Trail, words
+from acme_server.validation.wire import Deed, FetchFailed, Outcome
+from ca.config import Validation
+from ca.errors import BadName, ConfigError
+from ca.names import parse_dns
 
 _LOOPBACK: list[Address] = [ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv6Address("::1")]
+_LOCALHOST = dns.name.from_text("localhost.")
 _MOST = 8
+_CNAMES = 8
 
 
-def resolver(servers: Sequence[str]) -> Resolve:
-    """A resolver that asks these servers (`host:port`; none: the machine's). Raises `ConfigError`."""
-    asked = _asking(servers)
+class Resolver:
+    """Asks under one configuration; safe to share between threads."""
 
-    def resolve(host: str, deadline: float) -> list[Address]:
-        """Raises `FetchFailed` when there is no address, or none in time."""
-        if not servers and (host == "localhost" or host.endswith(".localhost")):
+    def __init__(self, servers: Sequence[str] = (), zones: Mapping[str, Sequence[str]] | None = None) -> None:
+        """`servers` are `host:port`; none: the machine's. Raises `ConfigError`."""
+        self._asked = _asking(servers, "resolvers")
+        self._zones = _by_zone(zones or {})
+        self._localhost_is_asked = bool(servers)
+
+    @classmethod
+    def over(cls, validation: Validation) -> "Resolver":
+        """The resolver of a configuration. Raises `ConfigError`."""
+        return cls(validation.resolvers, validation.zone_resolvers)
+
+    def addresses(self, host: str, trail: Trail) -> list[Address]:
+        """Where a host is, in the order in which to try. Raises `FetchFailed` when there is nothing, or not in time."""
+        if self._is_loopback(_name(host)):
             return _LOOPBACK
-        found = [address for kind in ("AAAA", "A") for address in _query(asked, host, kind, deadline)]
-        if not found:
+        records = [one for kind in ("AAAA", "A") for one in self._records(host, kind, trail)]
+        if not records:
             raise FetchFailed(Outcome.DNS, f"{host} has neither an A nor an AAAA record.")
-        return found[:_MOST]
+        return [ipaddress.ip_address(one.address) for one in records[:_MOST]]
 
-    return resolve
+    def texts(self, host: str, trail: Trail) -> tuple[bytes, ...]:
+        """The TXT records of a name, the strings of each put together. Raises `FetchFailed`."""
+        return tuple(b"".join(one.strings) for one in self._records(host, "TXT", trail))
+
+    def _is_loopback(self, name: dns.name.Name) -> bool:
+        if self._localhost_is_asked or not name.is_subdomain(_LOCALHOST):
+            return False
+        return self._for(name) is self._asked
+
+    def _for(self, name: dns.name.Name) -> dns.resolver.Resolver:
+        """Who is asked for a name: the resolvers of the longest zone that holds it."""
+        return next((asked for zone, asked in self._zones if name.is_subdomain(zone)), self._asked)
+
+    def _records(self, host: str, kind: str, trail: Trail) -> list[Any]:
+        """The records at the end of all CNAMEs; none if the name has none of the kind."""
+        name = _name(host)
+        for _ in range(_CNAMES):
+            records, name = self._query(name, kind, trail)
+            if records or not name:
+                return records
+        raise FetchFailed(Outcome.DNS, f"{host} is an alias of an alias, more than {_CNAMES} times.")
+
+    def _query(self, name: dns.name.Name, kind: str, trail: Trail) -> tuple[list[Any], Any]:
+        """Records, or the alias that is still to be followed, or neither."""
+        asked, subject = self._for(name), f"{_text(name)} {kind}"
+        try:
+            answer = asked.resolve(name, kind, raise_on_no_answer=False, lifetime=trail.left(), search=False)
+        except dns.resolver.NXDOMAIN as error:
+            trail.note(Deed.RESOLVE, subject, "no such name", _servers(asked))
+            alias = error.canonical_name
+            if alias != name and self._for(alias) is not asked:
+                return [], alias
+            raise FetchFailed(Outcome.DNS, f"There is no name {_text(name)} (NXDOMAIN).") from None
+        except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
+            raise _unanswered(error, subject, asked, trail) from None
+        records = list(answer.rrset or ())
+        shown = ", ".join(map(str, records[:_MOST]))
+        trail.note(
+            Deed.RESOLVE, subject, f"{len(records)} records", f"{answer.nameserver}, port {answer.port}: {shown}"
+        )
+        return records, None if answer.canonical_name == name else answer.canonical_name
 
 
-def _asking(servers: Sequence[str]) -> dns.resolver.Resolver:
+def _unanswered(error: Exception, subject: str, asked: dns.resolver.Resolver, trail: Trail) -> FetchFailed:
+    """Notes that nobody answers, or nobody in time or in form, and answers the failure."""
+    late = isinstance(error, dns.resolver.LifetimeTimeout)
+    trail.note(
+        Deed.RESOLVE, subject, "no answer in time" if late else "no answer", f"{_servers(asked)}: {words(error)}"
+    )
+    if late:
+        return FetchFailed(Outcome.DNS, f"The DNS did not answer in time for {subject}.")
+    return FetchFailed(Outcome.DNS, f"The DNS cannot tell {subject}: {words(error)}.")
+
+
+def _servers(asked: dns.resolver.Resolver) -> str:
+    return ", ".join(map(str, asked.nameservers))
+
+
+def _name(host: str) -> dns.name.Name:
+    """Raises `FetchFailed` for what the DNS has no room for, such as a long name behind a label."""
     try:
+        return dns.name.from_text(f"{host}.")
+    except dns.exception.DNSException as error:
+        raise FetchFailed(Outcome.DNS, f"{host} cannot be asked for: {words(error)}.") from None
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True)
+
+
+# --- from the configuration ---------------------------------------------------------------------
+
+
+def _by_zone(zones: Mapping[str, Sequence[str]]) -> list[tuple[dns.name.Name, dns.resolver.Resolver]]:
+    made = [(_zone(zone), _asking(servers, f"zone_resolvers of {zone}", own=False)) for zone, servers in zones.items()]
+    return sorted(made, key=lambda one: len(one[0]), reverse=True)
+
+
+def _zone(text: str) -> dns.name.Name:
+    try:
+        return dns.name.from_text(f"{parse_dns(text).value}.")
+    except BadName as error:
+        raise ConfigError(f"acme.validation.zone_resolvers: {error.detail}") from None
+
+
+def _asking(servers: Sequence[str], key: str, own: bool = True) -> dns.resolver.Resolver:
+    """A resolver that asks these servers; without any the machine's, if `own`."""
+    try:
+        if not (servers or own):
+            raise ValueError("it names no server")
         asked = dns.resolver.Resolver(configure=not servers)
         if servers:
             asked.nameservers = [_server(text) for text in servers]
     except (dns.exception.DNSException, ValueError, OSError) as error:
         raise ConfigError(
-            f"acme.validation.resolvers: {error}.", next_step="Write addresses like 10.0.0.53:53 or [fd00::53]:53."
+            f"acme.validation.{key}: {error}.", next_step="Write addresses like 10.0.0.53:53 or [fd00::53]:53."
         ) from None
     asked.search = []
     return asked
@@ -54,20 +155,3 @@ def _asking(servers: Sequence[str]) -> dns.resolver.Resolver:
 def _server(text: str) -> dns.nameserver.Nameserver:
     host, _, port = text.rpartition(":") if "]:" in text or text.count(":") == 1 else (text, "", "53")
     return dns.nameserver.Do53Nameserver(str(ipaddress.ip_address(host.strip("[]"))), int(port))
-
-
-def _query(asked: dns.resolver.Resolver, host: str, kind: str, deadline: float) -> list[Address]:
-    seconds = max(deadline - time.monotonic(), 0.01)
-    try:
-        answer = asked.resolve(f"{host}.", kind, raise_on_no_answer=False, lifetime=seconds, search=False)
-    except dns.resolver.NXDOMAIN:
-        raise FetchFailed(Outcome.DNS, f"There is no name {host} (NXDOMAIN).") from None
-    except dns.resolver.LifetimeTimeout:
-        raise FetchFailed(Outcome.DNS, f"The DNS did not answer in time for {host} {kind}.") from None
-    except dns.exception.DNSException as error:
-        raise FetchFailed(Outcome.DNS, f"The DNS cannot tell {host} {kind}: {_words(error)}.") from None
-    return [ipaddress.ip_address(record.address) for record in answer.rrset or ()]
-
-
-def _words(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200].rstrip(".")

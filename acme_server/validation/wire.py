@@ -13,13 +13,15 @@ import msgspec
 from ca.errors import CAError, Unavailable
 from ca.records import NameKind
 
-MAX_FRAME = 32 * 1024
+MAX_FRAME = 256 * 1024
+"""Room for all that one DNS answer can hold (64 KiB) and a full trail, in JSON."""
+
 MAX_BODY = 4 * 1024
 _LENGTH = struct.Struct("!I")
 
 
 class Outcome(StrEnum):
-    """How a fetch ended. `fetched` says that an HTTP answer came, whatever it was."""
+    """How a fetch ended. `fetched` says that an answer of the asked kind came, whatever stands in it."""
 
     FETCHED = "fetched"
     DNS = "dns"
@@ -29,10 +31,10 @@ class Outcome(StrEnum):
     BUSY = "busy"
 
 
-class Question(msgspec.Struct, frozen=True):
+class PageQuestion(msgspec.Struct, frozen=True, tag="page"):
     """One http-01 fetch: of which host, for which token, at most how many octets (`limit`) and `seconds`.
 
-    The fetcher makes the URL itself, so that whoever can ask it gets challenge answers and nothing else.
+    The fetcher makes every URL and name itself, so that whoever can ask it gets challenge answers and nothing else.
     """
 
     kind: NameKind
@@ -42,21 +44,58 @@ class Question(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came of it. `trail` tells each step in words: addresses tried, redirects followed.
+class TextQuestion(msgspec.Struct, frozen=True, tag="text"):
+    """The TXT records of a host's challenge name, which is `label` (of a known form) in front of the host."""
 
-    `status` and `body` (at most `limit` octets and one more) are there when the outcome is `fetched`.
+    value: str
+    label: str
+    seconds: float
+
+
+Question = PageQuestion | TextQuestion
+
+
+class Deed(StrEnum):
+    """What one step of a fetch does."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    HANDSHAKE = "handshake"
+    REQUEST = "request"
+    REDIRECT = "redirect"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of a fetch, `ms` after its start. `detail` (addresses, servers' own words) is for operators alone."""
+
+    ms: int
+    deed: Deed
+    subject: str
+    outcome: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        told = f"{self.ms} ms: {self.deed} {self.subject}: {self.outcome}"
+        return f"{told} ({self.detail})" if self.detail else told
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came of it. `trail` tells each step: servers asked, addresses tried, redirects followed.
+
+    When the outcome is `fetched`, a page has `status` and `body` (at most `limit` octets and one more), and a
+    challenge name has its `texts`.
     """
 
     outcome: Outcome
     detail: str = ""
     status: int = 0
     body: bytes = b""
-    trail: tuple[str, ...] = ()
+    texts: tuple[bytes, ...] = ()
+    trail: tuple[Step, ...] = ()
 
 
 class FetchFailed(CAError):
-    """A fetch came to no HTTP answer; `outcome` says where it ended."""
+    """A fetch came to no answer of the asked kind; `outcome` says where it ended."""
 
     code = "acme-fetch-failed"
 

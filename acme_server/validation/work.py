@@ -17,8 +17,8 @@ import structlog
 from acme_server import order_log, problems
 from acme_server.desk import Desk
 from acme_server.records import AccountStatus, Authorization, AuthorizationStatus, Challenge, ChallengeStatus
-from acme_server.validation import http01
-from acme_server.validation.http01 import Verdict
+from acme_server.validation.kinds import KINDS, offered
+from acme_server.validation.proof import Proof, Verdict
 from acme_server.validation.wire import FetcherUnavailable, ask
 from ca.records import Event
 from ca.store.shapes import json_text
@@ -109,12 +109,13 @@ def _verdict(desk: Desk, challenge: Challenge, authorization: Authorization) -> 
     account = desk.accounts.get(challenge.account)
     if authorization.status is not AuthorizationStatus.PENDING or account.status is not AccountStatus.VALID:
         return Verdict("unauthorized", "The authorization ended before its challenge was met.")
-    if challenge.type != http01.TYPE:
-        return Verdict("malformed", f"Challenges of the type {challenge.type} are not offered.")
+    if challenge.type not in offered(desk.config, authorization.name):
+        return Verdict("malformed", f"{challenge.type} is not offered for {authorization.value} any more.")
+    kind = KINDS[challenge.type]
     validation = desk.config.acme.validation
-    expected = http01.key_authorization(challenge.token, account.thumbprint)
-    question = http01.question(authorization.name, challenge.token, expected, float(validation.timeout))
-    return http01.judge(ask(desk.config.path(validation.socket), question), expected)
+    proof = Proof(authorization.name, challenge.token, account.thumbprint, desk.urls.account(account.id))
+    answer = ask(desk.config.path(validation.socket), kind.question(proof, float(validation.timeout)))
+    return kind.judge(answer, proof)
 
 
 def _settle(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict, again: Again) -> None:
@@ -132,7 +133,7 @@ def _pass(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     expires = now + max(desk.config.acme.authorization_life, FINISH)
     with desk.store.transaction():
         desk.orders.hold(authorization.id)
-        if not desk.proofs.pass_challenge(challenge, json_text(verdict.trail), now):
+        if not desk.proofs.pass_challenge(challenge, _told(verdict), now):
             return
         if desk.proofs.make_valid(authorization.id, expires):
             desk.orders.make_ready(authorization.id, expires)
@@ -143,7 +144,7 @@ def _note(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     """The client sees the error and that it is being tried again."""
     pause = 2.0**challenge.failures
     due_at = desk.now() + int(pause) + GRACE
-    if desk.proofs.note(challenge, _error(authorization, verdict), json_text(verdict.trail), due_at):
+    if desk.proofs.note(challenge, _error(authorization, verdict), _told(verdict), due_at):
         again(replace(challenge, failures=challenge.failures + 1, due_at=due_at), pause)
 
 
@@ -151,7 +152,7 @@ def _fail(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     """One failed challenge ends its authorization, and that each order that needs it."""
     with desk.store.transaction():
         waiting = desk.orders.needing(authorization.id)
-        if not desk.proofs.fail_challenge(challenge, _error(authorization, verdict), json_text(verdict.trail)):
+        if not desk.proofs.fail_challenge(challenge, _error(authorization, verdict), _told(verdict)):
             return
         if desk.proofs.make_invalid(authorization.id):
             error = problems.about(authorization.name, verdict.error, verdict.detail)
@@ -164,6 +165,10 @@ def _error(authorization: Authorization, verdict: Verdict) -> str:
     return problems.text(problems.about(authorization.name, verdict.error, verdict.detail))
 
 
+def _told(verdict: Verdict) -> str:
+    return json_text(tuple(map(str, verdict.trail)))
+
+
 def _event(action: str, challenge: Challenge, authorization: Authorization, verdict: Verdict) -> Event:
     return Event(
         action,
@@ -174,7 +179,7 @@ def _event(action: str, challenge: Challenge, authorization: Authorization, verd
         detail={"challenge": challenge.id, "type": challenge.type, "tries": challenge.failures + 1},
         personal={
             "name": str(authorization.name),
-            "trail": "\n".join(verdict.trail),
+            "trail": "\n".join(map(str, verdict.trail)),
             **({"error": verdict.detail} if verdict.error else {}),
         },
     )

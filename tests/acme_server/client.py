@@ -82,7 +82,7 @@ class Client:
         for authorization in self.authorizations(order):
             if authorization.json["status"] != "pending":
                 continue
-            challenge = authorization.json["challenges"][0]
+            challenge = next(one for one in authorization.json["challenges"] if one["type"] == "http-01")
             if honest:
                 self.shown[challenge["token"]] = f"{challenge['token']}.{jwk.parse(signing.jwk(self.key)).thumbprint}"
             assert self.post(challenge["url"], {}).status_code == 200

@@ -26,12 +26,13 @@ from tests.ca.authority.world import REPOSITORY, World
 class Town(World):
     """A CA, its fetcher, and the web server to which every name below localhost leads.
 
-    `shown` is what the web server shows, by token; `replies` lets a test answer otherwise.
+    `shown` is what the web server shows, by token; names below zone.localhost are what `zone` says.
     """
 
     shown: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     fetcher: "subprocess.Popen[bytes] | None" = None
+    zone: net.Zone = field(default_factory=net.Zone)
 
     def reply(self, channel: socket.socket, head: bytes) -> None:
         token = head.split(b" ")[1].rpartition(b"/")[2].decode()
@@ -83,7 +84,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     place.claim()
     place.prepare(Ports(), default_module())
     with net.site(made.reply) as site:
-        text = place.configuration.read_text().replace("http_port = 5002", f"http_port = {site.port}")
+        zones = f'zone_resolvers = {{"zone.localhost" = ["{made.zone.address}"]}}'
+        text = place.configuration.read_text().replace("http_port = 5002", f"http_port = {site.port}\n{zones}")
         place.configuration.write_text(text)
         init = made.run("ca", "init", "--root-dir", str(place.root_token), "--yes")
         assert init.returncode == 0, init.stderr
@@ -92,6 +94,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield made
         made.kill_fetcher()
         made.kill_signer()
+        made.zone.close()
     shutil.rmtree(place.path / "state" / "nonces", ignore_errors=True)
 
 

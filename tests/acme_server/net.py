@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
@@ -20,42 +21,114 @@ SERVFAIL = "SERVFAIL"
 
 
 class Zone:
-    """A DNS server on UDP. `names` maps a host to its addresses; no entry is NXDOMAIN."""
+    """A DNS server on UDP and TCP, and nobody's recursive one.
 
-    def __init__(self) -> None:
+    `names` maps a host to its addresses, `texts` to its TXT records, `aliases` to the target of its CNAME (which is
+    answered alone, if the target is not here); no entry is NXDOMAIN. `wire` lets a test answer with any octets.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.names: dict[str, list[str]] = {}
+        self.texts: dict[str, list[str]] = {}
+        self.records: dict[tuple[str, str], list[str]] = {}
+        self.aliases: dict[str, str] = {}
         self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.wire: Callable[[bytes], bytes | None] = self._answer
+        self._tcp, self._udp = _bound(host, port)
+        self.port: int = self._udp.getsockname()[1]
+        self.address = f"{host}:{self.port}"
+        for serve in (self._serve_udp, self._serve_tcp):
+            threading.Thread(target=serve, daemon=True).start()
 
-    def _serve(self) -> None:
+    def _serve_udp(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                data, peer = self._socket.recvfrom(4096)
-                if answer := self._answer(dns.message.from_wire(data)):
-                    self._socket.sendto(answer.to_wire(), peer)
+                data, peer = self._udp.recvfrom(4096)
+                answer = self.wire(data)
+                if answer is not None:
+                    self._udp.sendto(_truncated(answer) if len(answer) > 512 else answer, peer)
 
-    def _answer(self, query: dns.message.Message) -> dns.message.Message | None:
+    def _serve_tcp(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                channel, _ = self._tcp.accept()
+                with contextlib.suppress(OSError), channel:
+                    channel.settimeout(5)
+                    answer = self.wire(channel.recv(4096)[2:])
+                    if answer is not None:
+                        channel.sendall(len(answer).to_bytes(2, "big") + answer)
+
+    def _answer(self, data: bytes) -> bytes | None:
+        query = dns.message.from_wire(data)
         question = query.question[0]
         host = question.name.to_text(omit_final_dot=True).lower()
         kind = dns.rdatatype.to_text(question.rdtype)
         self.asked.append(f"{host} {kind}")
         answer = dns.message.make_response(query)
-        found = self.names.get(host)
-        if found == [SILENT]:
+        if self.names.get(host) == [SILENT]:
             return None
-        if found is None or found == [SERVFAIL]:
-            answer.set_rcode(dns.rcode.SERVFAIL if found else dns.rcode.NXDOMAIN)
-            return answer
-        wanted = [one for one in found if (":" in one) == (kind == "AAAA")]
-        if wanted:
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *wanted))
-        return answer
+        code = self._fill(answer, host, kind)
+        answer.set_rcode(code)
+        return answer.to_wire(max_size=65535)
+
+    def _fill(self, answer: dns.message.Message, host: str, kind: str) -> dns.rcode.Rcode:
+        if self.names.get(host) == [SERVFAIL]:
+            return dns.rcode.SERVFAIL
+        while host in self.aliases:
+            answer.answer.append(dns.rrset.from_text(f"{host}.", 60, "IN", "CNAME", f"{self.aliases[host]}."))
+            host = self.aliases[host]
+            if len(answer.answer) > 20:
+                return dns.rcode.NOERROR
+        found = self._found(host, kind)
+        if found:
+            answer.answer.append(dns.rrset.from_text(f"{host}.", 60, "IN", kind, *found))
+        known = host in self.names or host in self.texts or any(name == host for name, _ in self.records)
+        return dns.rcode.NOERROR if known or answer.answer else dns.rcode.NXDOMAIN
+
+    def _found(self, host: str, kind: str) -> list[str]:
+        if kind == "TXT" and host in self.texts:
+            return [_quoted(text) for text in self.texts[host]]
+        if kind in ("A", "AAAA"):
+            return [one for one in self.names.get(host, []) if (":" in one) == (kind == "AAAA")]
+        return self.records.get((host, kind), [])
 
     def close(self) -> None:
-        self._socket.close()
+        self._udp.close()
+        self._tcp.close()
+
+
+def _bound(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A TCP and a UDP socket at one port."""
+    tcp, udp = socket.socket(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    tcp.bind((host, port))
+    tcp.listen(64)
+    udp.bind((host, tcp.getsockname()[1]))
+    return tcp, udp
+
+
+def _truncated(answer: bytes) -> bytes:
+    """The head of an answer that says: ask by TCP."""
+    query = dns.message.from_wire(answer)
+    short = dns.message.Message(query.id)
+    short.flags = query.flags | dns.flags.TC
+    short.question = query.question
+    return short.to_wire()
+
+
+def _quoted(text: str) -> str:
+    """TXT data in strings of at most 255 octets."""
+    parts = [text[place : place + 255] for place in range(0, len(text), 255)] or [""]
+    return " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
+
+
+@contextmanager
+def zone() -> Iterator[Zone]:
+    """One DNS server for the length of a test."""
+    one = Zone()
+    try:
+        yield one
+    finally:
+        one.close()
 
 
 class Site:

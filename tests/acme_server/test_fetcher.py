@@ -20,14 +20,17 @@ from acme_server.crew import Crew
 from acme_server.validation import fetcher, wire
 from acme_server.validation.fetch import Fetch
 from acme_server.validation.http01 import judge, question
+from acme_server.validation.proof import Proof
+from acme_server.validation.trail import Trail
 from ca.config import Config
 from ca.errors import ConfigError, Conflict
 from ca.records import Name, NameKind
 from tests.acme_server import net
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
-EXPECTED = TOKEN + ".9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
-QUESTION = question(Name(NameKind.DNS, "demo.localhost"), TOKEN, EXPECTED, 5.0)
+ASKED = Proof(Name(NameKind.DNS, "demo.localhost"), TOKEN, "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI")
+EXPECTED = ASKED.key_authorization
+QUESTION = question(ASKED, 5.0)
 
 
 @dataclass
@@ -80,7 +83,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, site: net.Site) -> Iterato
 
 def test_a_question_gets_its_answer(running: Running) -> None:
     answer = running.ask()
-    assert judge(answer, EXPECTED).error == ""
+    assert judge(answer, ASKED).error == ""
     assert answer.trail
 
 
@@ -113,6 +116,10 @@ BAD_QUESTIONS: dict[str, dict[str, object]] = {
     "address as a name": {"value": "127.0.0.1"},
     "uri": {"kind": "uri", "value": "spiffe://td/a"},
     "unknown kind": {"kind": "email", "value": "a@b.test"},
+    "unknown question": {"type": "file"},
+    "text of any name": {"type": "text", "label": "www"},
+    "text of another name": {"type": "text", "label": "_acme-challenge.other.test.x"},
+    "text of an address": {"type": "text", "label": "_acme-challenge", "value": "127.0.0.1"},
 }
 
 
@@ -158,7 +165,7 @@ def test_more_than_it_can_do_is_busy_at_once(tmp_path: Path) -> None:
     with net.site(net.silence) as silent:
         one = _start(tmp_path, silent.port, concurrency=1)
         time.sleep(0.5)  # the probe of `_start` took the one place for a moment
-        slow = wire.Question(NameKind.DNS, "demo.localhost", TOKEN, 100, 1.0)
+        slow = wire.PageQuestion(NameKind.DNS, "demo.localhost", TOKEN, 100, 1.0)
         results: list[str] = []
 
         def ask() -> None:
@@ -193,10 +200,14 @@ def test_a_wrong_network_stops_the_start() -> None:
 
 
 def test_answers_never_outgrow_a_frame() -> None:
-    longest = wire.Answer(wire.Outcome.CONNECTION, "x" * 2000, 599, b"\xff" * (wire.MAX_BODY + 1), ("é" * 400,) * 40)
-    assert len(msgspec.json.encode(longest)) > wire.MAX_FRAME  # only with text that no trail holds
-    ascii_only = wire.Answer(wire.Outcome.CONNECTION, "x" * 2000, 599, b"\xff" * (wire.MAX_BODY + 1), ("x" * 400,) * 40)
-    assert len(msgspec.json.encode(ascii_only)) < wire.MAX_FRAME
+    trail = Trail(1)
+    for _ in range(100):
+        trail.note(wire.Deed.REQUEST, "\x00\u20ac" * 4000, "\x7f" * 4000, '"\\' * 4000)
+    for texts in ((b"\xff" * 255,) * 252, (b"",) * 5400, (b"\xff" * 65535,)):  # what 64 KiB of DNS have room for
+        longest = wire.Answer(
+            wire.Outcome.FETCHED, "\x7f" * 2000, 599, b"\xff" * (wire.MAX_BODY + 1), texts, trail.steps
+        )
+        assert len(msgspec.json.encode(longest)) < wire.MAX_FRAME
 
 
 # --- the crew -----------------------------------------------------------------------------------

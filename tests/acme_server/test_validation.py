@@ -12,7 +12,7 @@ from acme_server import validation
 from acme_server.desk import Desk
 from acme_server.records import Challenge
 from acme_server.validation import work
-from acme_server.validation.http01 import Verdict
+from acme_server.validation.proof import Verdict
 from ca import journal
 from ca.authority import Authority
 from tests.acme_server import signing
@@ -310,6 +310,6 @@ def test_an_unknown_kind_of_challenge_is_never_met(registered: Client, desk: Des
     _, challenge = a_challenge(registered)
     show(registered, challenge)
     row = begin(desk, challenge)
-    work.attempt(desk, replace(row, type="dns-01"), lambda *_: None)
+    work.attempt(desk, replace(row, type="dns-99"), lambda *_: None)
     assert desk.proofs.challenge(row.id).status == "invalid"
     assert challenge["token"] not in town.asked

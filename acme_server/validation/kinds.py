@@ -1,0 +1,36 @@
+"""The kinds of challenges that there are, and which of them are offered for a name: one table."""
+
+from collections.abc import Iterable, Mapping
+
+from acme_server.records import Challenge
+from acme_server.validation import dns01, http01
+from acme_server.validation.proof import Kind
+from ca.config import Config
+from ca.errors import BadName
+from ca.names import is_wildcard
+from ca.records import Name
+
+KINDS: Mapping[str, Kind] = {kind.type: kind for kind in (http01.KIND, dns01.KIND)}
+"""By the type that clients know them by, the easiest first."""
+
+
+def offered(config: Config, name: Name) -> tuple[str, ...]:
+    """The types of the challenges that a new authorization for this name has (`acme.challenges`)."""
+    return tuple(kind.type for kind in KINDS.values() if kind.type in config.acme.challenges and kind.suits(name))
+
+
+def demand_provable(config: Config, name: Name) -> None:
+    """Raises `BadName` if no challenge that is offered can prove control over the name."""
+    if offered(config, name):
+        return
+    what = f"{name.value} is a wildcard, which DNS challenges alone can prove" if is_wildcard(name) else name.value
+    raise BadName(
+        f"{what}: this server offers no challenge for it.",
+        next_step=f"It offers {', '.join(config.acme.challenges)} (acme.challenges).",
+    )
+
+
+def in_order(challenges: Iterable[Challenge]) -> tuple[Challenge, ...]:
+    """Challenges in the order of the table; one that is not offered any more comes last."""
+    ranks = {kind: rank for rank, kind in enumerate(KINDS)}
+    return tuple(sorted(challenges, key=lambda one: (ranks.get(one.type, len(ranks)), one.id)))

@@ -1,0 +1,111 @@
+"""A connection to the very address that the policy permitted, with sockets that keep to one deadline and one count."""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from acme_server.errors import AddressDenied
+from acme_server.validation.addresses import Address, AddressPolicy
+from acme_server.validation.resolution import Resolver
+from acme_server.validation.trail import Trail, words
+from acme_server.validation.wire import Deed, FetchFailed, Outcome
+
+MAX_OCTETS = 64 * 1024
+"""The most that is read of one connection."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Names to connections, under one policy; safe to share between threads."""
+
+    addresses: AddressPolicy
+    resolver: Resolver
+
+    def connect(self, host: str, port: int, trail: Trail) -> "Plain":
+        """A connection to the first address that is permitted and answers; each gets its share of the time.
+
+        Raises `FetchFailed` with the last reason.
+        """
+        failure = FetchFailed(Outcome.CONNECTION, f"No address of {host} answered.")
+        found = self._found(host, trail)
+        for place, address in enumerate(found):
+            subject = f"{host}, port {port}"
+            try:
+                self.addresses.permit(address, port)
+                channel = _connect(address, port, trail, trail.left() / (len(found) - place))
+            except AddressDenied as denied:
+                failure = FetchFailed(Outcome.REFUSED, denied.detail, next_step=denied.next_step)
+                trail.note(Deed.CONNECT, subject, "denied", denied.detail)
+            except OSError as error:
+                why = "no answer in time" if isinstance(error, TimeoutError) else words(error)
+                failure = FetchFailed(Outcome.CONNECTION, f"{host} at {address}, port {port}: {why}.")
+                trail.note(Deed.CONNECT, subject, why, str(address))
+            else:
+                trail.note(Deed.CONNECT, subject, "connected", str(address))
+                return channel
+        raise failure
+
+    def _found(self, host: str, trail: Trail) -> Sequence[Address]:
+        if is_address(host):
+            return [ipaddress.ip_address(host)]
+        return self.resolver.addresses(host, trail)
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an address, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _connect(address: Address, port: int, trail: Trail, seconds: float) -> "Plain":
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    channel = Plain(family, socket.SOCK_STREAM)
+    try:
+        channel.settimeout(seconds)
+        channel.connect((str(address), port))
+    except OSError:
+        channel.close()
+        raise
+    channel.begin(trail.deadline)
+    return channel
+
+
+# --- sockets that count -------------------------------------------------------------------------
+
+
+class _Metered:
+    """A socket whose every read keeps to one deadline and one count of octets, however slowly it drips."""
+
+    deadline = 0.0
+    octets = 0
+
+    def begin(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.octets = MAX_OCTETS
+
+    def recv_into(self, *arguments: Any) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)  # type: ignore[attr-defined]
+        count: int = super().recv_into(*arguments)  # type: ignore[misc]
+        self.octets -= count
+        if self.octets < 0:
+            raise http.client.HTTPException(f"more than {MAX_OCTETS} octets")
+        return count
+
+
+class Plain(_Metered, socket.socket):
+    """TCP."""
+
+
+class Secured(_Metered, ssl.SSLSocket):
+    """TLS over TCP."""

@@ -1,0 +1,116 @@
+"""Which challenges an authorization offers, and each of them met through the door (RFC 8555 §7.1.4, §8)."""
+
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from acme_server import jwk
+from acme_server.validation import kinds
+from acme_server.validation.dns01 import digest
+from acme_server.validation.proof import Proof
+from ca.config import Config
+from ca.errors import BadName
+from ca.names import parse_dns, parse_ip
+from ca.records import Name
+from tests.acme_server import signing
+from tests.acme_server.client import ERROR, Client, a_name
+from tests.acme_server.conftest import Town
+
+
+def offered(client: Client, authorization: Any, kind: str) -> dict[str, Any]:
+    return next(dict(one) for one in authorization.json["challenges"] if one["type"] == kind)
+
+
+def proof(client: Client, name: Name, challenge: dict[str, Any]) -> Proof:
+    return Proof(name, challenge["token"], jwk.parse(signing.jwk(client.key)).thumbprint, client.kid)
+
+
+def prove_by_dns(client: Client, town: Town, order: Any) -> None:
+    """Publishes a TXT record for every authorization, beside those that are there, and waits."""
+    for authorization in client.authorizations(order):
+        name = parse_dns(authorization.json["identifier"]["value"])
+        challenge = offered(client, authorization, "dns-01")
+        record = f"_acme-challenge.{name.value}"
+        town.zone.texts.setdefault(record, []).append(digest(proof(client, name, challenge)))
+        assert client.post(challenge["url"], {}).status_code == 200
+    client.wait(order)
+
+
+# --- what is offered ----------------------------------------------------------------------------
+
+
+ALL = Config()
+HTTP = Config(acme={"challenges": ["http-01"]})  # type: ignore[arg-type]
+
+
+def test_a_host_name_may_be_proved_by_all() -> None:
+    assert kinds.offered(ALL, parse_dns("www.corp.test")) == ("http-01", "dns-01")
+    assert kinds.offered(HTTP, parse_dns("www.corp.test")) == ("http-01",)
+
+
+def test_A33_a_wildcard_is_proved_by_dns_alone() -> None:
+    assert kinds.offered(ALL, parse_dns("*.corp.test")) == ("dns-01",)
+    with pytest.raises(BadName, match=r"DNS challenges alone.*acme\.challenges"):
+        kinds.demand_provable(HTTP, parse_dns("*.corp.test"))
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd00::7"])
+def test_A34_an_address_is_never_proved_by_dns(address: str) -> None:
+    assert "dns-01" not in kinds.offered(ALL, parse_ip(address))
+    with pytest.raises(BadName):
+        kinds.demand_provable(Config(acme={"challenges": ["dns-01"]}), parse_ip(address))  # type: ignore[arg-type]
+
+
+def test_every_kind_of_the_configuration_is_in_the_table() -> None:
+    assert set(ALL.acme.challenges) <= set(kinds.KINDS)
+
+
+# --- through the door ---------------------------------------------------------------------------
+
+
+def test_A31_a_name_is_proved_by_dns01(registered: Client, town: Town) -> None:
+    order = registered.order(f"{a_name().split('.')[0]}.zone.localhost")
+    prove_by_dns(registered, town, order)
+    (authorization,) = registered.authorizations(order)
+    (met,) = authorization.json["challenges"]
+    assert (authorization.json["status"], met["type"], met["status"]) == ("valid", "dns-01", "valid")
+
+
+def test_A17_a_domain_and_its_wildcard_in_one_order(registered: Client, town: Town) -> None:
+    """Two authorizations for one identifier, each with its own proof at the same record."""
+    domain = f"{a_name().split('.')[0]}.zone.localhost"
+    order = registered.order(domain, f"*.{domain}")
+    assert [one["value"] for one in order.json["identifiers"]] == [domain, f"*.{domain}"]
+    plain, wild = registered.authorizations(order)
+    assert plain.json["identifier"] == wild.json["identifier"] == {"type": "dns", "value": domain}
+    assert ("wildcard" in plain.json, wild.json["wildcard"]) == (False, True)
+    assert [one["type"] for one in wild.json["challenges"]] == ["dns-01"]
+    prove_by_dns(registered, town, order)
+    done = registered.finalize(registered.post(order.headers["Location"]))
+    leaf = registered.chain(done)[0]
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert sorted(names.get_values_for_type(x509.DNSName)) == sorted([domain, f"*.{domain}"])
+
+
+def test_INC07_the_proof_of_a_domain_is_none_of_its_wildcard(registered: Client, town: Town) -> None:
+    domain = f"{a_name().split('.')[0]}.zone.localhost"
+    first = registered.order(domain)
+    prove_by_dns(registered, town, first)
+    again = registered.order(domain, f"*.{domain}")
+    assert [one.json["status"] for one in registered.authorizations(again)] == ["valid", "pending"]
+    below = registered.order(f"www.{domain}")
+    assert [one.json["status"] for one in registered.authorizations(below)] == ["pending"]
+
+
+def test_A31_a_wrong_record_is_told(registered: Client, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"{a_name().split('.')[0]}.zone.localhost"
+    order = registered.order(name)
+    (authorization,) = registered.authorizations(order)
+    challenge = offered(registered, authorization, "dns-01")
+    town.zone.texts[f"_acme-challenge.{name}"] = ["nonsense"]
+    registered.post(challenge["url"], {})
+    registered.wait(order)
+    (failed,) = registered.authorizations(order)[0].json["challenges"]
+    assert (failed["type"], failed["status"]) == ("dns-01", "invalid")
+    assert failed["error"]["type"] == ERROR + "incorrectResponse"
