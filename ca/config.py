@@ -180,6 +180,14 @@ class ACME(Section):
     validation: Validation = Validation()
 
 
+class UI(Section):
+    """Signing in at the web UI."""
+
+    session_idle: Seconds = Field(1800, description="a sign-in that lies idle for so long ends", ge=60, le=86400)
+    session_life: Seconds = Field(12 * 3600, description="a sign-in ends after so long, used or not", ge=300, le=86400)
+    fresh: Seconds = Field(300, description="how long a proof counts for dangerous acts", ge=10, le=3600)
+
+
 class Audit(Section):
     """The journal."""
 
@@ -241,6 +249,7 @@ class Config(BaseSettings):
     signer: Signer = Signer()
     ca: CA = CA()
     acme: ACME = ACME()
+    ui: UI = UI()
     audit: Audit = Audit()
     scheduler: Scheduler = Scheduler()
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES

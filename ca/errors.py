@@ -84,6 +84,12 @@ class Unauthenticated(Denied):
     code = "unauthenticated"
 
 
+class StepUpNeeded(Denied):
+    """A dangerous act needs a fresh proof that it is the same person; nothing was done."""
+
+    code = "step-up-needed"
+
+
 class PolicyDenied(Denied):
     """Policy forbids it: a name, key type, lifetime or profile outside what is permitted."""
 

@@ -4,6 +4,8 @@ Files and token -> `certwright ca init` -> samples -> `certwright serve`, and a 
 Every step may be done again; a start that was killed in the middle goes on.
 """
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -18,10 +20,14 @@ from ca.errors import CAError
 from cli.files import write_whole
 from cli.place import Place, Ports, default_module
 from cli.processes import part
-from cli.session import Session, command
+from cli.session import Session, command, operator
 
 if TYPE_CHECKING:
+    from ca.authority.people import Link
     from ca.config import Config
+
+DETACHED = "CERTWRIGHT_DETACHED"
+"""Set for the demo that was started in the background: whoever started it tells where everything is."""
 
 READY_SECONDS = 90.0
 """How long a detached demo may take before its log is shown instead."""
@@ -88,7 +94,7 @@ def _run(session: Session, place: Place, ports: Ports) -> int:
     config = _make(session, place, ports)
     _step(session, "starting signer, fetcher, scheduler, status and web")
     told = supervise.Told(
-        ready=lambda: _screen(session, place),
+        ready=lambda: None if os.environ.get(DETACHED) else _screen(session, place),
         waiting=lambda missing: _step(session, f"still waiting: {'; '.join(missing)} (log: {place.log})"),
     )
     with place.open_log() as log, redirect_stderr(log):
@@ -157,6 +163,7 @@ def _detach(session: Session, place: Place, ports: Ports) -> int:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env={**os.environ, DETACHED: "1"},
             start_new_session=True,
         )
     try:
@@ -211,4 +218,20 @@ def _screen(session: Session, place: Place) -> None:
     from ca import config as configuration
     from cli import screen
 
-    screen.show(session, place, configuration.load(place.configuration))
+    config = configuration.load(place.configuration)
+    screen.show(session, place, config, _link(config))
+
+
+def _link(config: "Config") -> "Link":
+    """A new sign-in link for whoever started the demo: invited at the first time, with every role, to try them all."""
+    from ca.authority import open_authority, people
+    from ca.people import ROLES
+    from cli.samples import SAMPLES
+
+    authority = open_authority(config)
+    with closing(authority.store):
+        name = re.sub(r"[^a-z0-9._@-]", "-", operator().id.lower())
+        if name not in {one.id for one in authority.store.people()}:
+            teams = tuple(dict.fromkeys(sample.owner for sample in SAMPLES))
+            people.invite(authority, name, tuple(ROLES), teams, operator())
+        return people.make_link(authority, name, operator())

@@ -109,6 +109,11 @@ class Place:
         return self.root_token / "pin"
 
     @property
+    def first_login(self) -> Path:
+        """The one-time sign-in link, where there was no terminal to print it to."""
+        return self.path / "first-login"
+
+    @property
     def log(self) -> Path:
         """What the processes say."""
         return self.path / "certwright.log"

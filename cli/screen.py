@@ -2,20 +2,31 @@
 
 import shlex
 import shutil
+import sys
 
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from ca.authority.people import Link
 from ca.config import Config
+from cli.files import write_whole
 from cli.output import answer
 from cli.place import Place
 from cli.session import Session
 
 
-def show(session: Session, place: Place, config: Config) -> None:
-    """The screen, or with --json the same facts."""
+def show(session: Session, place: Place, config: Config, link: Link) -> None:
+    """The screen, or with --json the same facts. The sign-in link goes to a terminal, else into a file of the user's.
+
+    What is no terminal may be a log that many read.
+    """
+    on_terminal = sys.stdout.isatty() and not (session.quiet or session.json)
+    if not on_terminal:
+        write_whole(place.first_login, f"{link.url}\n")
     facts = {
+        "ui": f"{config.server.public_url}/ui/",
+        "sign_in": link.url if on_terminal else str(place.first_login),
         "acme": f"{config.server.public_url}/acme/directory",
         "api": f"{config.server.public_url}/api/v1",
         "status": config.server.status_url,
@@ -54,6 +65,9 @@ def _text(place: Place, facts: dict[str, str]) -> str:
         "",
         click.style(" DEMO – DO NOT TRUST ", fg="black", bg="yellow") + " keys in a software token; 30 days; loopback",
         "",
+        f"  {_bold('UI')}       {facts['ui']}",
+        f"  {_bold('Sign in')}  {facts['sign_in']}",
+        "           (once, within 15 minutes; another: ./certwright user link)",
         f"  {_bold('ACME')}     {facts['acme']}",
         f"  {_bold('API')}      {facts['api']}",
         f"  {_bold('Status')}   {facts['status']}  (OCSP, CRLs, CA certificates)",

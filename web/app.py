@@ -13,7 +13,7 @@ from web import health, metrics, problems, requests
 from web.gate import Application, Environ
 
 FACES = frozenset({"acme", "api", "ui"})
-"""Doors that a process may open. `ui` has no pages yet."""
+"""Doors that a process may open."""
 
 MAX_BODY = 256 * 1024
 """Octets of a request's body: the largest CSR in base64 and JSON, with room."""
@@ -40,10 +40,14 @@ def create_app(authority: Authority, faces: frozenset[str]) -> Flask:
     app.register_blueprint(health.blueprint(authority))
     if "acme" in faces:
         _put_before(app, PREFIX, metrics.timed(acme_server.application(authority)))
-    if "api" in faces:
-        from web.api import mount
+    if "ui" in faces:
+        from web import ui
 
-        mount(app, authority)
+        ui.mount(app, authority)
+    if "api" in faces:
+        from web import api
+
+        api.mount(app, authority)
     requests.install(app, authority.config)
     return app
 

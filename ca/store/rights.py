@@ -42,6 +42,13 @@ RIGHTS: Mapping[str, str] = {
     # access
     "api_token": "SELECT, INSERT, UPDATE (revoked_at, last_used)",
     "idempotency": "SELECT, INSERT, UPDATE, DELETE",
+    # people
+    "person": _CHANGE,
+    "passkey": "SELECT, INSERT, UPDATE (sign_count, last_used), DELETE",
+    "sign_in_link": "SELECT, INSERT, UPDATE (used_at)",
+    "sign_in": "SELECT, INSERT, UPDATE (seen_at, fresh_at, ended_at, method)",
+    "webauthn_challenge": "SELECT, INSERT, DELETE",
+    "throttle": "SELECT, INSERT, UPDATE, DELETE",
     # work
     "lease": _CHANGE,
     "job_run": _CHANGE,

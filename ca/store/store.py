@@ -12,6 +12,7 @@ from ca.store.jobs import Jobs
 from ca.store.leases import Leases
 from ca.store.marks import Marks
 from ca.store.migrate import waiting
+from ca.store.people import People
 from ca.store.publications import Publications
 from ca.store.revocations import Revocations
 from ca.store.search import Search
@@ -29,6 +30,7 @@ class Store(
     Marks,
     Publications,
     Tokens,
+    People,
     Idempotency,
     Leases,
     Jobs,

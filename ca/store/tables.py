@@ -1,5 +1,6 @@
 """Which record lies in which table. The columns are the record's fields; see `ca.store.shapes`."""
 
+from ca.people import Passkey, Person, SignIn
 from ca.records import ApiToken, Certificate, Intent, Issuer, Key, Publication, Responder, Revocation
 from ca.store.shapes import Shape
 from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState
@@ -20,3 +21,6 @@ HEAD = Shape("journal_head", Head)
 API_TOKEN = Shape("api_token", ApiToken)
 LEASE = Shape("lease", Lease)
 JOB_RUN = Shape("job_run", JobRun)
+PERSON = Shape("person", Person)
+PASSKEY = Shape("passkey", Passkey)
+SIGN_IN = Shape("sign_in", SignIn)

@@ -169,6 +169,17 @@ def test_the_screen_says_where_everything_is(demo):
     assert "offline" in said
 
 
+def test_the_sign_in_link_goes_into_a_private_file_where_there_is_no_terminal(demo):
+    said = demo.run("--json")
+    link = (demo.folder / "first-login").read_text()
+    assert re.fullmatch(rf"https://localhost:{demo.https_port}/ui/link#[\w-]{{43}}\n", link)
+    assert stat.S_IMODE((demo.folder / "first-login").stat().st_mode) == 0o600
+    assert link.strip() not in said
+    assert json.loads(said)["sign_in"] == str(demo.folder / "first-login")
+    assert demo.command("user", "link").startswith(f"https://localhost:{demo.https_port}/ui/link#")
+    assert b"One-time link" in demo.get("/ui/link", secure=True)[1]
+
+
 def test_the_certbot_line_is_the_contract_s(demo):
     said = (demo.folder / "said").read_text()
     line = next(one.strip() for one in said.splitlines() if "certonly" in one)

@@ -15,6 +15,12 @@ from tests.ca.store.things import NOW, certificate, intent
 from tests.conftest import Cluster
 
 ROOT = Path(__file__).parents[3]
+UPSERTED = (
+    *("lease", "job_run", "setting", "publication", "shard", "throttle"),
+    *("acme_renewal", "acme_replacement"),
+)
+"""Changed by ON CONFLICT."""
+
 STATEMENT = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (\w+)(?: SET ([^\"]*))?")
 
 
@@ -29,8 +35,7 @@ def statements() -> Iterator[tuple[str, str]]:
 def test_rights_are_those_that_the_code_needs() -> None:
     """Every table has its line, and UPDATE or DELETE is granted where the code has such a statement, nowhere else."""
     needed = set(statements())
-    upserted = ("lease", "job_run", "setting", "publication", "shard", "acme_renewal", "acme_replacement")
-    needed |= {("UPDATE", table) for table in upserted}  # ON CONFLICT
+    needed |= {("UPDATE", table) for table in UPSERTED}
     granted = {(verb, table) for table, verbs in RIGHTS.items() for verb in ("UPDATE", "DELETE") if verb in verbs}
     assert granted == {one for one in needed if one[0] != "INSERT"}
     assert {table for verb, table in needed if verb == "INSERT"} <= {t for t, v in RIGHTS.items() if "INSERT" in v}

@@ -1,0 +1,145 @@
+"""People: who may sign in, what each role may do, what a sign-in is. Values and one table; nothing is fetched.
+
+A right is given by a role or not at all; who has no way to sign in again (no passkey, no password) has no right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ca.errors import BadRequest, Denied, StepUpNeeded
+from ca.records import Actor
+
+
+class Right(StrEnum):
+    """What a person may do at the desk."""
+
+    SEE = "see"
+    ISSUE = "issue"
+    REVOKE_OWN = "revoke-own"
+    REVOKE = "revoke"
+    REVOKE_MANY = "revoke-many"
+    SEE_JOURNAL = "see-journal"
+    SEE_PEOPLE = "see-people"
+    MANAGE_PEOPLE = "manage-people"
+    MANAGE_TOKENS = "manage-tokens"
+    RUN_JOBS = "run-jobs"
+    APPROVE = "approve"
+
+
+ROLES: Mapping[str, frozenset[Right]] = {
+    "viewer": frozenset({Right.SEE}),
+    "auditor": frozenset({Right.SEE, Right.SEE_JOURNAL, Right.SEE_PEOPLE}),
+    "operator": frozenset({Right.SEE, Right.ISSUE, Right.REVOKE_OWN, Right.RUN_JOBS}),
+    "security-officer": frozenset(
+        {
+            Right.SEE,
+            Right.SEE_JOURNAL,
+            Right.SEE_PEOPLE,
+            Right.REVOKE_OWN,
+            Right.REVOKE,
+            Right.REVOKE_MANY,
+            Right.APPROVE,
+        }
+    ),
+    "administrator": frozenset(
+        {Right.SEE, Right.SEE_PEOPLE, Right.MANAGE_PEOPLE, Right.MANAGE_TOKENS, Right.RUN_JOBS, Right.APPROVE}
+    ),
+}
+"""Separated duties: who manages people revokes nothing, who revokes manages nobody. One person may have several."""
+
+
+def parse_roles(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The roles of these names, each once, in the order of `ROLES`. Raises `BadRequest` for another, or for none."""
+    unknown = [name for name in names if name not in ROLES]
+    if unknown or not names:
+        raise BadRequest(
+            f"{unknown[0]!r} is no role." if unknown else "A user needs a role.",
+            next_step=f"Use some of {', '.join(ROLES)}.",
+        )
+    return tuple(name for name in ROLES if name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may sign in. `id` is the name that the journal knows, and is never given to another.
+
+    `password` is an argon2id hash, `totp` the one-time-password secret sealed under the password; both empty for
+    people with passkeys alone. `totp_step` is the last step that was used. `teams` own certificates by their `owner`.
+    """
+
+    id: str
+    roles: tuple[str, ...]
+    teams: tuple[str, ...] = ()
+    created_at: int = 0
+    created_by: str = ""
+    granted_at: int = 0
+    granted_by: str = ""
+    disabled_at: int = 0
+    password: str = ""
+    totp: bytes = b""
+    totp_step: int = 0
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What the roles give together; an unknown role gives nothing."""
+        return frozenset[Right]().union(*(ROLES.get(role, frozenset()) for role in self.roles))
+
+    def owns(self, owner: str) -> bool:
+        """Whether certificates of that owner belong to one of the teams."""
+        return bool(owner) and owner in self.teams
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A WebAuthn credential; `id` is base64url, `public_key` a COSE key."""
+
+    id: str
+    person: str
+    name: str
+    public_key: bytes
+    sign_count: int
+    created_at: int
+    last_used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """One sign-in that holds until `expires_at`, until it lay idle, or until it is ended.
+
+    `method` is link, password or passkey; `fresh_at` is when its person last proved to be there.
+    """
+
+    id: str
+    person: str
+    method: str
+    created_at: int
+    seen_at: int
+    fresh_at: int
+    expires_at: int
+    ended_at: int = 0
+    address: str = ""
+    agent: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """The person as the journal names him."""
+        return Actor("user", self.person, self.method)
+
+
+def demand(person: Person, right: Right) -> None:
+    """Returns when the person has the right. Raises `Denied` naming the roles that give it."""
+    if right not in person.rights:
+        giving = ", ".join(role for role, rights in ROLES.items() if right in rights)
+        raise Denied(
+            f"This needs the right {right}, which {person.id} does not have.",
+            next_step=f"Ask an administrator for one of the roles {giving}.",
+        )
+
+
+def demand_fresh(sign_in: SignIn, now: int, seconds: int) -> None:
+    """Returns when the person proved to be there in the last `seconds`. Raises `StepUpNeeded`."""
+    if sign_in.fresh_at + seconds <= now:
+        raise StepUpNeeded(
+            "This needs you to prove again that it is you.", next_step="Confirm by your passkey or password."
+        )

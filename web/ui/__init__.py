@@ -1,0 +1,22 @@
+"""The web UI: `door` says who comes in, each screen is a module of its own, `pages` renders, `assets` serves files.
+
+A view is three lines: read, call, render. What a person may do is decided at his seat (`ca.authority.seat`).
+"""
+
+from flask import Blueprint, Flask
+
+from ca.authority import Authority
+from web.ui import account, assets, door, home, pages, signing_in
+
+SCREENS = (signing_in, home, account)
+
+
+def mount(app: Flask, authority: Authority) -> None:
+    """Opens the UI's doors under /ui."""
+    blueprint = Blueprint("ui", __name__, template_folder=str(pages.TEMPLATES))
+    door.guard(blueprint, authority)
+    pages.install(blueprint, authority)
+    assets.mount(blueprint)
+    for screen in SCREENS:
+        screen.mount(blueprint, authority)
+    app.register_blueprint(blueprint, url_prefix="/ui")

@@ -1,0 +1,138 @@
+"""Rendering: what every template knows, how values look, and the page of an error.
+
+Values that people or certificates brought are text, always: autoescape is on, nothing is marked safe but our own SVG,
+and characters that would change how a line reads (bidi controls, NUL) are shown by name.
+"""
+
+import unicodedata
+from pathlib import Path
+
+from flask import Blueprint, Response, g, render_template, request, url_for
+from markupsafe import Markup
+
+from ca.authority import Authority
+from ca.clock import rfc3339
+from ca.errors import CAError, StepUpNeeded
+from ca.people import Right
+from web import problems
+from web.ui import assets, door
+
+_WEB = Path(__file__).parents[1]
+TEMPLATES = next(
+    folder for folder in (_WEB / "templates", _WEB.parent / "templates") if (folder / "base.html").is_file()
+)
+"""Inside the installed package, or at the top of the checkout."""
+
+LONGEST = 300
+"""Characters of one value on a page; what is longer is cut, with its length."""
+
+THEMES = ("auto", "light", "dark")
+THEME_COOKIE = "certwright-theme"
+
+
+def install(blueprint: Blueprint, authority: Authority) -> None:
+    """What templates know, and pages for errors."""
+    clock = authority.clock
+
+    @blueprint.app_template_filter("when")
+    def when(at: int) -> Markup:
+        return time(at, clock())
+
+    blueprint.app_template_filter("shown")(shown)
+    blueprint.app_template_filter("span")(span)
+
+    @blueprint.context_processor
+    def around() -> dict[str, object]:
+        return {
+            "asset": assets.url,
+            "seat": g.get("seat"),
+            "may": _may,
+            "token": door.token,
+            "theme": theme(),
+            "themes": THEMES,
+            "now": clock(),
+            "demo": authority.config.mode == "demo",
+            "in_part": "HX-Request" in request.headers,
+        }
+
+    blueprint.register_error_handler(CAError, of_error)
+
+
+def page(template: str, status: int = 200, **values: object) -> Response:
+    """A page, or for htmx the part of it that changed (the template looks at `in_part`)."""
+    response = Response(render_template(template, **values), status, content_type="text/html; charset=utf-8")
+    response.headers["Vary"] = "HX-Request, Cookie"
+    return response
+
+
+def of_error(error: CAError) -> Response:
+    """The page of an error: what happened, and what to do. A missing fresh proof leads to where it is given."""
+    if isinstance(error, StepUpNeeded):
+        return door.go(url_for("ui.confirm", next=_back()))
+    said = problems.of_error(error)
+    response = page("problem.html", said.status_code, problem=said.get_json(force=True))
+    if "Retry-After" in said.headers:
+        response.headers["Retry-After"] = said.headers["Retry-After"]
+    return response
+
+
+def _back() -> str:
+    """Where a form was: pages name it in `_from`, since forms post to other addresses than their own."""
+    return door.inside(request.form.get("_from", "")) if request.method == "POST" else door.here()
+
+
+def _may(right: str) -> bool:
+    return "seat" in g and door.seat().may(Right(right))
+
+
+def theme() -> str:
+    """The chosen colours; empty for those of the system."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES[1:] else ""
+
+
+# --- how values look ----------------------------------------------------------------------------
+
+
+def shown(value: object, most: int = LONGEST) -> str:
+    """Text that reads as it is: control and direction characters by their code, long values cut with their length."""
+    text = str(value)
+    cut = text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+    return "".join(one if _plain(one) else f"⟨U+{ord(one):04X}⟩" for one in cut)
+
+
+def _plain(one: str) -> bool:
+    return one == "\n" or unicodedata.category(one) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def time(at: int, now: int) -> Markup:
+    """A time for people: how long ago or ahead, and the UTC beside it."""
+    if not at:
+        return Markup("–")
+    utc = rfc3339(at)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(utc, utc, relative(at - now))
+
+
+def relative(seconds: int) -> str:
+    """`in 3 days`, `5 min ago`."""
+    if abs(seconds) < 5:
+        return "now"
+    return f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
+
+
+_UNITS = ((86400 * 365, "years"), (86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest unit that counts at least two of it; the smallest are seconds with a tenth."""
+    if seconds < 2:
+        return f"{seconds:.1f} s"
+    for size, unit in _UNITS:
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def svg(text: str) -> Markup:
+    """SVG of our own making, whose values were escaped where it was made."""
+    return Markup(text)  # noqa: S704 - see above
