@@ -141,6 +141,8 @@ class CA(Section):
     reserved_names: list[str] = Field([], description="further names that only the product itself may hold")
     publication_dir: Path = Field(Path("state/public"), description="folder of the status plane")
     crl_life: Seconds = Field(7 * 86400, description="time from thisUpdate to nextUpdate of a leaf CRL", le=10 * 86400)
+    full_crl_every: Seconds = Field(86400, description="how often the CRL over all shards is made; 0: none")
+    delta_crl_life: Seconds = Field(0, description="life of delta CRLs; 0: none", le=10 * 86400)
     ocsp_life: Seconds = Field(86400, description="validity of an OCSP answer", ge=3600, le=10 * 86400)
     intent_timeout: Seconds = Field(60, description="age at which an unfinished intent is abandoned", ge=10)
 

@@ -68,6 +68,16 @@ class Folder:
             raise _unusable(self.root, error) from error
         return _parse(path, raw)
 
+    def names(self, directory: str) -> Iterator[str]:
+        """The paths of the files that lie directly in a directory. Raises `Unavailable` when the disk refuses."""
+        try:
+            found = sorted(entry.name for entry in os.scandir(self.root / directory) if entry.is_file())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        yield from (f"{directory}/{name}" for name in found if not name.startswith("."))
+
     def stamp(self, path: str) -> object | None:
         """What changes whenever `get(path)` would answer other bytes, for one stat; None if there is no file."""
         if not _GRAMMAR.fullmatch(path):

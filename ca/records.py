@@ -118,6 +118,8 @@ def make_serial(shard: int, entropy: bytes) -> int:
 
 
 LEGACY_SHARD = 0xFFFF
+ALL_SHARDS = -1
+"""Stands where a shard id would, for the CRL over all certificates of an issuer."""
 
 
 def serial_shard(serial: int) -> int:
@@ -157,7 +159,7 @@ class Issuer:
     """One generation of a CA: `id` is immutable (`issuing-g1`), `name` is for people (`issuing`).
 
     `kind` is `root` or `issuing`; `parent` is the id of the issuer that certified it (empty for a root).
-    `shards` is the number of CRL shards open to issuance; their ids are 0 .. shards-1.
+    `shards` is the number of CRL shards that were opened with it, ids 0 .. shards-1; the records know those of today.
     """
 
     id: str

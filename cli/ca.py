@@ -1,7 +1,7 @@
 """`certwright ca`: the hierarchy, and the ceremony that makes it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,10 @@ from cli import shapes
 from cli.output import answer, facts, table
 from cli.session import Session, command
 from cli.types import DURATION
+
+if TYPE_CHECKING:
+    from ca.authority import Authority
+    from ca.records import Issuer
 
 
 @command(changes=True)
@@ -54,7 +58,7 @@ def list_(session: Session) -> None:
     """Lists the issuers, every generation, and what kind of token protects each key."""
     with session.authority() as authority:
         issuers = authority.store.issuers()
-        rows = [shapes.issuer(one, authority.store.key(one.key_id)) for one in issuers]
+        rows = [_shape(authority, one) for one in issuers]
     head = ("id", "kind", "parent", "state", "algorithm", "token", "not_after")
     cells = [[row[name] or "" for name in head] for row in rows]
     answer(session, rows, lambda: table(head, cells, "There is no CA yet. Run 'certwright ca init'."))
@@ -67,9 +71,14 @@ def show(session: Session, issuer: str, pem: bool) -> None:
     """Shows one issuer: its certificate, name constraints, key and token."""
     with session.authority() as authority:
         one = authority.store.issuer(issuer)
-        shape = shapes.issuer(one, authority.store.key(one.key_id)) | shapes.ca_certificate(one.certificate)
+        shape = _shape(authority, one) | shapes.ca_certificate(one.certificate)
     if pem and not session.json:
         click.echo(shape["pem"], nl=False)
         return
     shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in shape.items()}
     answer(session, shape, lambda: facts((k, v) for k, v in shown.items() if v and k != "pem"))
+
+
+def _shape(authority: "Authority", issuer: "Issuer") -> dict[str, Any]:
+    open_shards = len(authority.store.open_shards(issuer.id))
+    return shapes.issuer(issuer, authority.store.key(issuer.key_id), open_shards)

@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 
 from ca import config as configuration
+from ca import crl
 from ca.authority import Authority, open_authority
 from ca.clock import Clock, rfc3339, system_clock
 from ca.config import Config
@@ -248,15 +249,22 @@ def _life(name: str, certificate: x509.Certificate, now: int, step: str) -> str:
 
 
 def _crls(patient: Patient) -> str:
-    """Every shard of every active issuer: late past three quarters of its life, dead past its end."""
-    paths = [f"crl/{one.id}/{shard:04x}.crl" for one in _issuing(patient) for shard in range(one.shards)]
+    """Every list of every active issuer: late past three quarters of its life, dead past its end."""
+    paths = [path for one in _issuing(patient) for path in _lists(patient, one.id)]
     for path in paths:
         one = patient.published(path)
         late = one.this_update + (one.fresh_until - one.this_update) * 3 // 4
         _check_fresh(
             path, late, one.fresh_until, patient.clock(), "Start the scheduler, or run 'certwright crl publish'."
         )
-    return f"{len(paths)} shards"
+    return f"{len(paths)} lists"
+
+
+def _lists(patient: Patient, issuer: str) -> list[str]:
+    """The shards that are not at their end, and the list over all of them."""
+    shards = [state.shard for state in patient.authority.store.shards(issuer) if not state.ended_at]
+    wanted = [crl.FULL, *shards] if patient.config.ca.full_crl_every else shards
+    return [crl.list_path(issuer, shard) for shard in wanted]
 
 
 def _root_crls(patient: Patient) -> str:

@@ -55,6 +55,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cert orphans": ("cli.cert:orphans", "List serials that were given up."),
     "crl publish": ("cli.crl:publish", "Publish the CRLs that are due."),
     "crl show": ("cli.crl:show", "Show the published CRLs."),
+    "crl adopt": ("cli.crl:adopt", "Take over revocations that published CRLs tell of."),
+    "crl reshard": ("cli.crl:reshard", "Change the number of CRL shards."),
     "ocsp check": ("cli.ocsp:check", "Ask for a certificate's status as a client does."),
     "acme account list": ("cli.acme:accounts", "List the accounts."),
     "acme order list": ("cli.acme:orders", "List the orders, with what went wrong."),

@@ -44,7 +44,7 @@ def orphan(one: Intent) -> dict[str, Any]:
     }
 
 
-def issuer(one: Issuer, key: Key) -> dict[str, Any]:
+def issuer(one: Issuer, key: Key, open_shards: int) -> dict[str, Any]:
     """One generation of a CA; `token` says plainly when the key is protected by software alone."""
     from ca.profiles import certificate_period
 
@@ -56,7 +56,7 @@ def issuer(one: Issuer, key: Key) -> dict[str, Any]:
         "state": one.state,
         "algorithm": key.algorithm,
         "token": token_kind(key),
-        "shards": one.shards,
+        "shards": open_shards,
         "not_after": rfc3339(certificate_period(one.certificate).not_after),
     }
 

@@ -126,7 +126,7 @@ class Observed:
     def _crls(self) -> Iterator[tuple[str, str, int]]:
         for file in sorted(self._folder.root.glob("crl/*/*.crl")):
             publication = self._folder.get(file.relative_to(self._folder.root).as_posix())
-            if publication is not None:
+            if publication is not None and publication.fresh_until:  # a shard's last list ages no more
                 yield file.parent.name, file.stem, publication.fresh_until
 
     def _own_expiry(self) -> Iterator[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ca.authority import answers, chain, crls, health, integrity, managed, responders, sweep, trail
+from ca.authority import adopt, answers, chain, crls, health, integrity, managed, responders, shards, sweep, trail
 from ca.authority import issue as issuance
 from ca.authority import reconcile as reconciliation
 from ca.authority import revoke as revocation
@@ -67,6 +67,14 @@ class Authority(Desk):
     def publish_crls(self, fence: int = 0) -> Report:
         """Publishes the CRL shards that are due."""
         return crls.publish_crls(self, fence)
+
+    def adopt_crls(self, bodies: Iterable[bytes], actor: Actor, *, dry_run: bool = False) -> adopt.Adopted:
+        """Takes over what CRLs of ours tell and the records have forgotten: see `ca.authority.adopt`."""
+        return adopt.adopt(self, bodies, actor, dry_run=dry_run)
+
+    def reshard(self, issuer_id: str, count: int, actor: Actor) -> tuple[int, ...]:
+        """Opens new CRL shards to issuance and closes the others: see `ca.authority.shards`."""
+        return shards.reshard(self, issuer_id, count, actor)
 
     def refresh_ocsp(self, limit: int = 1000, fence: int = 0) -> Report:
         """Publishes the OCSP answers that are due."""

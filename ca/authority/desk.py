@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 
 from ca.clock import Clock
 from ca.config import Config
@@ -34,6 +35,11 @@ class Desk:
     policy: Policy
     _issuing: dict[str, IssuingCA] = field(default_factory=dict)
     _keys: dict[str, Key] = field(default_factory=dict)
+    _turns: dict[str, Lock] = field(default_factory=dict)
+
+    def alone(self, work: str) -> Lock:
+        """Held by one thread of this process at a time for each kind of work; between processes the records decide."""
+        return self._turns.setdefault(work, Lock())
 
     def profile(self, name: str) -> Profile:
         """The profile of that name. Raises `NotFound` naming those that exist."""

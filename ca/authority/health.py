@@ -42,11 +42,10 @@ def _responder(desk: Desk) -> None:
 def _crl(desk: Desk) -> None:
     issuer = desk.active_issuer()
     now = desk.clock()
-    for shard in range(issuer.shards):
-        state = desk.store.shard(issuer.id, shard)
-        if state.next_update <= now:
+    for state in desk.store.shards(issuer.id):
+        if state.next_update <= now and not state.ended_at:
             raise CAError(
-                f"The CRL of {issuer.id}, shard {shard:04x}, is not published or has expired.",
+                f"The CRL of {issuer.id}, shard {state.shard:04x}, is not published or has expired.",
                 next_step="Start the scheduler, or run 'certwright crl publish'.",
             )
 

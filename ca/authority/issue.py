@@ -56,7 +56,7 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
 
 def _prepare(desk: Desk, request: IssueRequest, profile: Profile, issuer: Issuer) -> Prepared:
     now = desk.clock()
-    serial = make_serial(secrets.randbelow(issuer.shards), secrets.token_bytes(16))
+    serial = make_serial(secrets.choice(desk.store.open_shards(issuer.id)), secrets.token_bytes(16))
     try:
         desk.policy.permit(request, profile, issuer, now)
         return desk.issuing_ca(issuer).prepare(profile, request, serial, now)

@@ -19,7 +19,7 @@ from ca.authority.desk import Desk
 from ca.errors import NotFound
 from ca.keys import der
 from ca.keys.checkpoint import Checkpoint
-from ca.keys.ledger import RESPONDER, Entry, scope_of
+from ca.keys.ledger import DELTA, RESPONDER, Entry, scope_of
 from ca.records import Intent, Issuer, SignKind, serial_hex
 
 _EVERY = 1 << 31
@@ -214,33 +214,38 @@ class _Crls:
         self._told: set[bytes] = set()
         self.published: dict[bytes, str] = {}
         for issuer in (one for one in desk.store.issuers() if one.kind == "issuing"):
-            for shard in range(issuer.shards):
-                self._read(issuer, shard)
+            for shard in (crl.FULL, *(state.shard for state in desk.store.shards(issuer.id))):
+                self._read(issuer, shard, crl.list_path(issuer.id, shard))
+                self._read(issuer, shard, crl.delta_path(issuer.id, shard))
+                self._hear(issuer, shard)
 
-    def _read(self, issuer: Issuer, shard: int) -> None:
+    def _read(self, issuer: Issuer, shard: int, path: str) -> None:
         try:
-            body = self._desk.store.get(crl.shard_path(issuer.id, shard)).body
+            newest = x509.load_der_x509_crl(self._desk.store.get(path).body)
         except NotFound:
             return
-        newest = x509.load_der_x509_crl(body)
-        self.published[hashlib.sha256(newest.tbs_certlist_bytes).digest()] = crl.shard_path(issuer.id, shard)
+        self.published[hashlib.sha256(newest.tbs_certlist_bytes).digest()] = path
         self._shards[issuer.key_id, scope_of(newest)] = issuer.id, shard
-        for event in journal.history(self._desk.store, f"crl:{issuer.id}:{shard:04x}", _EVERY):
-            self._told.add(bytes.fromhex(event["detail"].get("tbs_sha256", "")))
+
+    def _hear(self, issuer: Issuer, shard: int) -> None:
+        for event in journal.history(self._desk.store, f"crl:{issuer.id}:{crl.label(shard)}", _EVERY):
+            for name in ("tbs_sha256", "delta_sha256"):
+                self._told.add(bytes.fromhex(event["detail"].get(name, "")))
 
     def was_published(self, entry: Entry) -> bool:
         """Whether it is the newest, or the journal tells that it went out."""
         return entry.sha256 in self.published or entry.sha256 in self._told
 
     def says_what_the_records_say(self, entry: Entry) -> bool:
-        """Whether its serials are those that were revoked then: none left out, none made up."""
+        """Whether its serials are those that were revoked then: none left out (but by a delta), none made up."""
         if (entry.key, entry.mark) not in self._shards or not entry.tbs:
             return False
         issuer, shard = self._shards[entry.key, entry.mark]
         serials = {one.serial_number for one in _parsed(entry.tbs)}
         facts = self._desk.store.revoked(issuer, shard, not_after_from=0)
         due = {one.serial for one in facts if one.revoked_at < entry.this_update <= one.not_after}
-        return due <= serials <= {one.serial for one in facts}
+        known = {one.serial for one in facts} | self._desk.store.ever_held(issuer, shard)
+        return (entry.mark.startswith(DELTA) or due <= serials) and serials <= known
 
 
 def _parsed(tbs: bytes) -> x509.CertificateRevocationList:

@@ -3,7 +3,7 @@
 import time
 
 from ca.authority.answers import publish_answers
-from ca.authority.crls import try_shard
+from ca.authority.crls import try_list
 from ca.authority.desk import Desk
 from ca.authority.report import Revoked
 from ca.errors import BadRevocationReason, HSMError, NotFound, StoreUnavailable
@@ -51,7 +51,7 @@ def _publish(desk: Desk, fact: Revocation) -> bool:
     except (HSMError, StoreUnavailable):
         return False
     try:
-        return try_shard(desk, fact.issuer, serial_shard(fact.serial))
+        return try_list(desk, fact.issuer, serial_shard(fact.serial))
     except (HSMError, StoreUnavailable):
         return False
 

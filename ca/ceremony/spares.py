@@ -33,7 +33,7 @@ def _publish_due(store: Store, journal: Journal, publisher: Publisher, root: Iss
         return 0  # the last one: `doctor` has warned since 60 days before its end
     if spare.this_update > now:
         return 0
-    crl.gate(current.body, spare.body, lambda serial: 0)
+    crl.gate(current.body, spare.body, lambda serial, before: False)
     with store.transaction():
         publisher.put(replace(spare, path=current.path, seq=0))
         window = Window(spare.version, spare.this_update, spare.fresh_until)

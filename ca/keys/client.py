@@ -70,6 +70,11 @@ class SignerClient:
         request = wire.RenewResponder(next(self._ids), _GENERATION_SECONDS, issuer_key)
         return self._ask(request, wire.NewResponder).responder
 
+    def last_crl(self, key: str, scope: str) -> tuple[int, int]:
+        """Number and thisUpdate of the newest CRL that the key has signed in a scope (`ca.keys.ledger.scope_of`)."""
+        signed = self._ask(wire.LastCrl(next(self._ids), self._timeout, key, scope), wire.CrlSigned)
+        return signed.number, signed.this_update
+
     def keys(self) -> tuple[Key, ...]:
         """Every pinned key."""
         return self._ask(wire.Keys(next(self._ids), self._timeout), wire.AllKeys).keys

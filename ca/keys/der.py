@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ca.errors import BadRequest
 
-SEQUENCE, INTEGER, OCTET_STRING, ENUMERATED, OBJECT_IDENTIFIER = 0x30, 0x02, 0x04, 0x0A, 0x06
+SEQUENCE, INTEGER, BIT_STRING, OCTET_STRING, ENUMERATED, OBJECT_IDENTIFIER = 0x30, 0x02, 0x03, 0x04, 0x0A, 0x06
 EMPTY_BIT_STRING = b"\x03\x01\x00"
 
 
@@ -17,15 +17,31 @@ def tlv(tag: int, content: bytes) -> bytes:
     return bytes((tag, 0x80 | octets)) + size.to_bytes(octets, "big") + content
 
 
+def bit_string(octets: bytes) -> bytes:
+    """A BIT STRING of whole octets."""
+    return tlv(BIT_STRING, b"\x00" + octets)
+
+
 def children(element: bytes) -> Iterator[bytes]:
     """The elements inside a constructed DER element, whole. Raises `BadRequest` for what is no DER."""
     start, end = _content(element, 0)
     if end != len(element):
         raise BadRequest("There are octets after the end of the structure.")
     while start < end:
-        after = _content(element, start)[1]
+        after = end_of(element, start)
         yield element[start:after]
         start = after
+
+
+def content(element: bytes) -> bytes:
+    """What stands in one whole element. Raises `BadRequest` for what is no DER."""
+    start, end = _content(element, 0)
+    return element[start:end]
+
+
+def end_of(data: bytes, at: int) -> int:
+    """Where the element that begins at `at` ends. Raises `BadRequest` for what is no DER."""
+    return _content(data, at)[1]
 
 
 def _content(data: bytes, at: int) -> tuple[int, int]:

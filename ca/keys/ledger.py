@@ -34,6 +34,9 @@ SUFFIX = ".ledger"
 RESPONDER = "responder"
 """The kind of an entry for a certificate that the signer made by itself."""
 
+DELTA = "delta:"
+"""How the scope of a delta CRL begins."""
+
 CERTIFICATES = (SignKind.CERTIFICATE.value, RESPONDER)
 """The kinds whose `mark` is a serial."""
 
@@ -98,9 +101,19 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def scope_of(crl: x509.CertificateRevocationList) -> str:
-    """Which certificates a CRL is about: a digest of its issuing distribution point; empty for all of the issuer's."""
-    points = [one.value for one in crl.extensions if isinstance(one.value, x509.IssuingDistributionPoint)]
-    return hashlib.sha256(points[0].public_bytes()).hexdigest()[:32] if points else ""
+    """Which certificates a CRL is about: a digest of its issuing distribution point; empty for all of the issuer's.
+
+    A delta is a scope of its own here: it shares its number with the complete CRL that is signed beside it.
+    """
+    kinds = {type(one.value): one.value for one in crl.extensions}
+    point = kinds.get(x509.IssuingDistributionPoint)
+    scope = scope_by(point) if isinstance(point, x509.IssuingDistributionPoint) else ""
+    return f"{DELTA}{scope}" if x509.DeltaCRLIndicator in kinds else scope
+
+
+def scope_by(point: x509.IssuingDistributionPoint) -> str:
+    """The scope of complete CRLs with this issuing distribution point."""
+    return hashlib.sha256(point.public_bytes()).hexdigest()[:32]
 
 
 def segment_path(folder: Path, first: int) -> Path:

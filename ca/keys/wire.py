@@ -68,6 +68,13 @@ class Keys(Request, frozen=True, tag="keys"):
     """List the pinned keys."""
 
 
+class LastCrl(Request, frozen=True, tag="last-crl"):
+    """Say which CRL of a scope was signed last, by the ledger."""
+
+    key: str
+    scope: str
+
+
 class Health(Request, frozen=True, tag="health"):
     """Say how the signer is."""
 
@@ -76,7 +83,7 @@ class Unlock(Request, frozen=True, tag="unlock"):
     """Forget that the PIN was refused and open the token again (operator)."""
 
 
-Requests = Sign | Generate | Certify | RenewResponder | Keys | Health | Unlock
+Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Health | Unlock
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -135,6 +142,13 @@ class NewResponder(Answer, frozen=True, tag="responder"):
     responder: Responder
 
 
+class CrlSigned(Answer, frozen=True, tag="crl"):
+    """Number and thisUpdate of the newest CRL of a scope, 0 before the first."""
+
+    number: int
+    this_update: int
+
+
 class HealthReport(Answer, frozen=True, tag="health"):
     """How the signer is."""
 
@@ -150,7 +164,7 @@ class Failure(Answer, frozen=True, tag="failure"):
     retry_after: int = 0
 
 
-Answers = Done | Signature | OneKey | AllKeys | NewResponder | HealthReport | Failure
+Answers = Done | Signature | OneKey | AllKeys | NewResponder | CrlSigned | HealthReport | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Requests] = msgspec.msgpack.Decoder(Requests)

@@ -1,7 +1,7 @@
 """Issuers, keys and responders. Generations are immutable: only states change."""
 
 from ca.errors import NotFound
-from ca.records import Issuer, Key, Responder
+from ca.records import ALL_SHARDS, Issuer, Key, Responder
 from ca.store.office import Office
 from ca.store.tables import ISSUER, KEY, RESPONDER
 
@@ -14,7 +14,9 @@ class Hierarchy(Office):
         with self.transaction():
             self.insert(ISSUER, issuer)
             for shard in range(issuer.shards):
-                self.change("INSERT INTO shard VALUES (?, ?, 1, 0, 0, 0, 0, 1)", issuer.id, shard)
+                self.change(_OPEN_SHARD, issuer.id, shard, 1, 1)
+            if issuer.kind == "issuing":
+                self.change(_OPEN_SHARD, issuer.id, ALL_SHARDS, 0, 0)
 
     def issuers(self) -> tuple[Issuer, ...]:
         """Every generation, the oldest first."""
@@ -54,3 +56,9 @@ class Hierarchy(Office):
         """The newest responder of an issuer. Raises `NotFound` before the first."""
         tail = "WHERE issuer = ? ORDER BY not_before DESC, not_after DESC LIMIT 1"
         return self.first(f"{issuer_id} has no OCSP responder.", RESPONDER, tail, issuer_id)
+
+
+_OPEN_SHARD = (
+    "INSERT INTO shard (issuer, shard, generation, published_generation, number, this_update, next_update, open) "
+    "VALUES (?, ?, ?, 0, 0, 0, 0, ?)"
+)

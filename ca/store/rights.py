@@ -33,7 +33,8 @@ RIGHTS: Mapping[str, str] = {
     "certificate": "SELECT, INSERT, UPDATE (revoked_at, reason)",
     "certificate_name": _ADD,
     "certificate_parent": _ADD,
-    "revocation": "SELECT, INSERT, UPDATE (reason, actor, comment, invalidity_date)",
+    "revocation": "SELECT, INSERT, UPDATE (reason, actor, comment, invalidity_date, generation, entry)",
+    "held": _CHANGE,
     "shard": _CHANGE,
     "ocsp": "SELECT, INSERT, UPDATE, DELETE",
     # publication

@@ -10,12 +10,14 @@ from ca.store.idempotency import Idempotency
 from ca.store.issuance import Issuance
 from ca.store.jobs import Jobs
 from ca.store.leases import Leases
+from ca.store.lists import Lists
 from ca.store.marks import Marks
 from ca.store.migrate import waiting
 from ca.store.people import People
 from ca.store.publications import Publications
 from ca.store.revocations import Revocations
 from ca.store.search import Search
+from ca.store.shards import Shards
 from ca.store.tokens import Tokens
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
@@ -27,6 +29,8 @@ class Store(
     Certificates,
     Search,
     Revocations,
+    Lists,
+    Shards,
     Marks,
     Publications,
     Tokens,

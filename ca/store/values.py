@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """One CRL shard. It is stale while `generation` is above `published_generation`, or past half of its life.
+    """One CRL: of a shard, or (`shard` -1) of all. It is stale while `generation` is above `published_generation`, or
+    past half of its life.
 
-    `number` is the last CRL number taken; times are those of the published CRL, 0 before the first.
+    `number` is the last CRL number taken; times are those of the published CRL, 0 before the first. A shard that is
+    not `open` gets no new certificates; `ended_at` is above 0 when it needs no further CRL. `base_*` are number,
+    generation and thisUpdate of the complete CRL that deltas add to.
     """
 
     issuer: str
@@ -17,6 +20,20 @@ class ShardState:
     number: int
     this_update: int
     next_update: int
+    open: bool = True
+    ended_at: int = 0
+    base_number: int = 0
+    base_generation: int = 0
+    base_at: int = 0
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something changed that no published CRL tells."""
+        return self.generation > self.published_generation
+
+    def aged(self, now: int) -> bool:
+        """Whether half of the published CRL's life has passed."""
+        return self.this_update + self.next_update <= 2 * now
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ca.errors import LedgerBroken
 from ca.keys.ledger import CERTIFICATES, Entry
 from ca.keys.signer.ledger import Claim, Ledger
 from ca.keys.signer.rules import Seen
+from ca.keys.signer.tables import Highest
 from ca.keys.signer.tally import Tally
 from ca.records import SignKind
 
@@ -62,6 +63,10 @@ class Book:
         else:
             yield
             self._ledger.record(self._entry(deed))
+
+    def highest(self, key: str, kind: str, mark: str) -> Highest:
+        """The highest number and time that the key has signed of that kind, in that scope."""
+        return self._ledger.highest(key, kind, mark)
 
     def fault(self) -> LedgerBroken | None:
         """Why nothing can be entered; None when all is well."""

@@ -222,6 +222,11 @@ class Desk:
         """Every pinned key."""
         return wire.AllKeys(request.id, tuple(one.key for one in self._pins.all()))
 
+    def last_crl(self, request: wire.LastCrl) -> wire.CrlSigned:
+        """The newest CRL of a scope, for whoever must number the next one after the records were set back."""
+        highest = self._book.highest(request.key, SignKind.CRL, request.scope)
+        return wire.CrlSigned(request.id, highest.number, highest.this_update)
+
     def health(self, request: wire.Health) -> wire.HealthReport:
         """How the signer is; it answers whatever is missing."""
         return wire.HealthReport(request.id, self.state())
@@ -254,6 +259,7 @@ _OPERATIONS: Mapping[type[wire.Request], Callable[[Desk, Any], wire.Answers]] = 
     wire.Certify: Desk.certify,
     wire.RenewResponder: Desk.renew_responder,
     wire.Keys: Desk.keys,
+    wire.LastCrl: Desk.last_crl,
     wire.Health: Desk.health,
     wire.Unlock: Desk.unlock,
 }

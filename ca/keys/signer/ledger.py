@@ -109,6 +109,11 @@ class Ledger:
         """The place behind the last entry that is on disk."""
         return self._writing.end
 
+    def highest(self, key: str, kind: str, mark: str) -> Highest:
+        """The highest number and time in a scope. Raises `LedgerBroken`: then nothing is known."""
+        self.check()
+        return self._index.highest(key, kind, mark)
+
     @contextmanager
     def claim(self, claim: Claim, seconds: float) -> Iterator[None]:
         """Holds a serial, or the scope of a rising number, for the body; what `record` then writes is taken for good.

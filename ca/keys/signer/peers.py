@@ -28,7 +28,7 @@ class Grant:
 
 
 FULL = Grant(
-    frozenset({"sign", "generate", "certify", "renew-responder", "keys", "health", "unlock"}),
+    frozenset({"sign", "generate", "certify", "renew-responder", "keys", "last-crl", "health", "unlock"}),
     frozenset({_EVERYTHING}),
     frozenset(SignKind),
 )
