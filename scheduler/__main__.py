@@ -8,7 +8,6 @@ import secrets
 import signal
 import socket
 import threading
-from functools import partial
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -21,7 +20,10 @@ from ca.clock import at, system_clock
 from ca.config import Config
 from scheduler.lease import Lease
 from scheduler.run import Runner
-from scheduler.timetable import TIMETABLE
+from scheduler.timetable import TIMETABLE, Job
+
+AGAIN = (1, 2, 4)
+"""Seconds after which a job is tried again that found signer or database away; the last one until they are back."""
 
 
 def run(config: Config) -> None:
@@ -49,7 +51,7 @@ def build(runner: Runner) -> BackgroundScheduler:
     for job in TIMETABLE:
         every = job.interval(runner.authority.config)
         waker.add_job(
-            partial(runner.run, job),
+            Waking(waker, runner, job).run,
             IntervalTrigger(seconds=every, timezone="UTC"),
             id=job.name,
             coalesce=True,
@@ -58,6 +60,24 @@ def build(runner: Runner) -> BackgroundScheduler:
             next_run_time=at(system_clock()),
         )
     return waker
+
+
+class Waking:
+    """How one job is woken: at its interval, and again soon when it found the signer or the database away."""
+
+    def __init__(self, waker: BackgroundScheduler, runner: Runner, job: Job) -> None:
+        self._waker = waker
+        self._runner = runner
+        self._job = job
+        self._pauses = iter(AGAIN)
+
+    def run(self) -> None:
+        """Runs the job. Never raises."""
+        if self._runner.run(self._job):
+            self._pauses = iter(AGAIN)
+            return
+        pause = min(next(self._pauses, AGAIN[-1]), self._job.interval(self._runner.authority.config))
+        self._waker.modify_job(self._job.name, next_run_time=at(system_clock() + pause))
 
 
 def holder() -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from ca.authority import Authority, Report
-from ca.errors import CAError, LeaseLost, NotFound, StoreUnavailable
+from ca.errors import CAError, LeaseLost, NotFound, StoreUnavailable, Unavailable
 from ca.records import SYSTEM, Event
 from scheduler import metrics
 from scheduler.lease import Lease
@@ -24,24 +24,32 @@ class Runner:
     lease: Lease
     _said: dict[str, str] = field(default_factory=dict)
 
-    def run(self, job: Job) -> None:
-        """Runs it, unless another node holds the lease. Never raises."""
+    def run(self, job: Job) -> bool:
+        """Runs it, unless another node holds the lease. Never raises.
+
+        Answers False when the signer or the database was away, so that it is worth trying again soon.
+        """
         try:
             fence = 0 if job.everywhere else self.lease.fence()
         except LeaseLost:
-            return
-        started, began = self.authority.clock(), time.monotonic()
+            return True
+        return self._run(job, fence)
+
+    def _run(self, job: Job, fence: int) -> bool:
+        started, began, away = self.authority.clock(), time.monotonic(), False
         try:
             report = job.run(self.authority, fence)
         except LeaseLost:
-            return
+            return True
         except CAError as error:
+            away = isinstance(error, Unavailable)
             self._failed(job, started, str(error))
         except Exception as error:  # noqa: BLE001 - the edge of a job
             self._failed(job, started, f"{type(error).__name__}: {error}", error)
         else:
             self._ended(job, started, report)
         metrics.SECONDS.labels(job.name).observe(time.monotonic() - began)
+        return not away
 
     def _ended(self, job: Job, started: int, report: Report) -> None:
         metrics.RUNS.labels(job.name, "ok").inc()

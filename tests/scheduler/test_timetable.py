@@ -12,6 +12,7 @@ import pytest
 
 from ca import config
 from ca.authority import Report
+from ca.errors import HSMUnavailable
 from scheduler import __main__ as process
 from scheduler.run import Runner
 from scheduler.timetable import TIMETABLE, Job
@@ -89,6 +90,34 @@ def test_a_slow_job_never_runs_beside_itself_and_holds_up_no_other(woken):
     time.sleep(3.6)
     assert max(most) == 1
     assert len(others) >= 3
+
+
+def test_a_job_that_found_the_signer_away_is_tried_again_soon(woken):
+    """Its own interval is five minutes: a service that starts without its signer would have no responder so long."""
+    tries = []
+
+    def until_the_third(*_):
+        tries.append(time.monotonic())
+        if len(tries) < 3:
+            raise HSMUnavailable("The signer is not there yet.")
+        return Report("x", done=1)
+
+    def broken(*_):
+        tries_of_another.append(1)
+        raise ZeroDivisionError
+
+    tries_of_another = []
+    woken(
+        Job("renew_responders", "scheduler.renewals", until_the_third), Job("expire_acme", "scheduler.expiry", broken)
+    )
+    end = time.monotonic() + 15
+    while len(tries) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert tries[2] - tries[1] > tries[1] - tries[0] - 1
+    time.sleep(1.5)
+    assert len(tries) == 3
+    assert len(tries_of_another) == 1
 
 
 def test_shutting_down_finishes_the_running_job(woken):
