@@ -1,8 +1,8 @@
 """The PKCS#11 module in this process: loaded with locking, restarted when it must be, never before a fork.
 
 python-pkcs11 calls `C_Initialize(NULL)`, with which SoftHSM crashes as soon as two threads hold a session
-each. So the module is finalized at once and initialized again, through ctypes, with CKF_OS_LOCKING_OK.
-ctypes also gives `C_InitToken`, which python-pkcs11 lacks.
+each, and which NSS refuses. So the module is initialized through ctypes, with CKF_OS_LOCKING_OK and, for NSS, its
+parameters. ctypes also gives `C_InitToken`, which python-pkcs11 lacks.
 """
 
 import ctypes
@@ -10,10 +10,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
 import pkcs11
+from pkcs11 import _pkcs11
 from pkcs11 import exceptions as p11
 
 from ca.errors import BadRequest, Conflict, HSMError, HSMUnavailable, NotFound, PinRefused
@@ -22,6 +24,9 @@ _CKF_OS_LOCKING_OK = 0x00000002
 _CKR_OK = 0x00000000
 _CKR_ALREADY_INITIALIZED = 0x00000191
 _LABEL_OCTETS = 32
+NSS_PARAMETERS = "NSS_LIB_PARAMS"
+"""The environment variable under which newer NSS looks for its parameters; here every NSS gets them from it."""
+
 _SOFTWARE = ("softhsm", "nss", "mozilla", "network security services", "kryoptic", "opencryptoki soft")
 
 
@@ -92,7 +97,14 @@ class _FunctionList(ctypes.Structure):
 
 
 class _InitializeArguments(ctypes.Structure):
-    _fields_ = (("mutexes", ctypes.c_void_p * 4), ("flags", ctypes.c_ulong), ("reserved", ctypes.c_void_p))
+    """CK_C_INITIALIZE_ARGS (§5.4); where the standard has a reserved pointer, NSS has its parameters, then that one."""
+
+    _fields_ = (
+        ("mutexes", ctypes.c_void_p * 4),
+        ("flags", ctypes.c_ulong),
+        ("parameters", ctypes.c_char_p),
+        ("reserved", ctypes.c_void_p),
+    )
 
 
 _INITIALIZE, _FINALIZE, _INIT_TOKEN = 0, 1, 9
@@ -103,12 +115,11 @@ _loading = Lock()
 class Module:
     """A loaded and initialized PKCS#11 module; one a path and process. Get it by `Module.load`."""
 
-    def __init__(self, path: str, library: Any, functions: _FunctionList) -> None:
+    def __init__(self, path: str, functions: _FunctionList, environment: dict[str, str]) -> None:
         self.path = path
-        self.environment: dict[str, str] = {}
+        self.environment = environment
         self.generation = 0
         self.running = False
-        self._library = library
         self._initialize = _function(functions, _INITIALIZE, ctypes.c_void_p)
         self._finalize = _function(functions, _FINALIZE, ctypes.c_void_p)
         self._init_token = _function(
@@ -127,12 +138,17 @@ class Module:
             os.environ.update(wanted)
             module = _loaded.get(path)
             if module is None:
-                module = _loaded[path] = _load(path)
-                module.environment = wanted
+                module = _loaded[path] = _load(path, wanted)
             elif not module.running or module.environment != wanted:
                 module.environment = wanted
                 module.restart()
             return module
+
+    @cached_property
+    def _library(self) -> Any:
+        """python-pkcs11's view; it can be had once the module runs."""
+        with hsm_errors("load its module"):
+            return _Library(self.path)
 
     def restart(self) -> None:
         """Finalizes and initializes again: every session is dead, and a token that came back is seen.
@@ -144,7 +160,8 @@ class Module:
         os.environ.update(self.environment)
         self.stop()
         self.generation += 1
-        arguments = _InitializeArguments(flags=_CKF_OS_LOCKING_OK)
+        parameters = self.environment.get(NSS_PARAMETERS, "").encode() or None
+        arguments = _InitializeArguments(flags=_CKF_OS_LOCKING_OK, parameters=parameters)
         answer = self._initialize(ctypes.byref(arguments))
         if answer not in {_CKR_OK, _CKR_ALREADY_INITIALIZED}:
             raise HSMUnavailable(
@@ -192,9 +209,11 @@ class Module:
                 f"The token could not be initialized (CKR 0x{answer:08x}).",
                 next_step="Check the PINs' length (SoftHSM: 4 to 255) and the token folder's owner.",
             )
-        with hsm_errors("set the user's PIN"), self.token(label).open(rw=True, so_pin=so_pin) as session:
-            session.init_pin(pin)
-        return token_info(self.token(label))
+        # By its slot: NSS calls a token initialized only once it has a PIN, and takes its label from its parameters.
+        with hsm_errors("set the user's PIN"):
+            with slot.get_token().open(rw=True, so_pin=so_pin) as session:
+                session.init_pin(pin)
+            return token_info(slot.get_token())
 
     def _empty_slot(self) -> Any:
         with hsm_errors("list its slots"):
@@ -204,18 +223,28 @@ class Module:
         raise NotFound("The module has no slot with an empty token.", next_step="Ask the vendor's tool to make one.")
 
 
-def _load(path: str) -> Module:
+class _Library(_pkcs11.lib):
+    """python-pkcs11's view of a module that runs already: it initializes nothing."""
+
+    def initialize(self) -> None:
+        """Leaves it to `Module`."""
+
+
+def _load(path: str, environment: dict[str, str]) -> Module:
     if not os.path.exists(path):
         raise HSMUnavailable(
             f"There is no PKCS#11 module at {path or '(nothing set)'}.",
             next_step="Set hsm.module; for SoftHSM on Debian it is /usr/lib/softhsm/libsofthsm2.so.",
         )
-    with hsm_errors("load its module"):
-        library = pkcs11.lib(path)
-        library.finalize()
     table = ctypes.POINTER(_FunctionList)()
-    ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(table))
-    module = Module(path, library, table.contents)
+    try:
+        ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(table))
+        functions = table.contents
+    except (OSError, AttributeError, ValueError) as error:
+        raise HSMUnavailable(
+            f"{path} is no PKCS#11 module: {error}.", next_step="Set hsm.module to the vendor's PKCS#11 library."
+        ) from error
+    module = Module(path, functions, environment)
     module.restart()
     # A forked child shares neither threads nor sessions with the module: it must not use what it inherited.
     os.register_at_fork(after_in_child=module.abandon)

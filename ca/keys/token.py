@@ -37,6 +37,10 @@ DEMANDED: Mapping[str, bool] = {
 }
 """What the private key must answer when its attributes are read back (KC-02)."""
 
+NOT_KEPT: Mapping[str, frozenset[str]] = {"NSS 3": frozenset({"LOCAL"})}
+"""Attributes that a model of token does not keep, so that it cannot answer them. NSS says LOCAL of no key at all; it
+says ALWAYS_SENSITIVE and NEVER_EXTRACTABLE of those alone that were made in it, which shows the same."""
+
 _PRIVATE_TEMPLATE = {
     Attribute.TOKEN: True,
     Attribute.PRIVATE: True,
@@ -121,6 +125,7 @@ class Token:
         self._lock = Lock()
         self._leases = BoundedSemaphore(sessions)
         self.info: TokenInfo = token_info(token)
+        self._excused = NOT_KEPT.get(self.info.model, frozenset())
 
     @classmethod
     def open(
@@ -167,7 +172,7 @@ class Token:
             with hsm_errors(f"generate a {algorithm} key"):
                 _generate(session.session, row, label, key_id)
             try:
-                return _read_back(session, key_id, row)
+                return _read_back(session, key_id, row, self._excused)
             except HSMError:
                 _destroy(session, key_id)
                 raise
@@ -175,7 +180,7 @@ class Token:
     def describe(self, key_id: bytes, algorithm: str) -> TokenKey:
         """The key as the token shows it now. Raises `KeyMismatch` unless it has all that KC-02 demands."""
         with self._leased() as session:
-            return _read_back(session, key_id, _row(algorithm))
+            return _read_back(session, key_id, _row(algorithm), self._excused)
 
     def find(self, label: str) -> tuple[bytes, ...]:
         """The CKA_IDs of the private keys with this label."""
@@ -199,6 +204,7 @@ class Token:
         try:
             return row.to_der(self._sign(key_id, row, message))
         except _SessionLost:
+            self._drop_free()
             return row.to_der(self._sign(key_id, row, message))
 
     def _sign(self, key_id: bytes, row: Algorithm, message: bytes) -> bytes:
@@ -237,6 +243,14 @@ class Token:
                 self._free.append(session)
         finally:
             self._leases.release()
+
+    def _drop_free(self) -> None:
+        """Where one session died, the others probably did: the next lease opens a fresh one."""
+        with self._lock:
+            dropped, self._free = self._free, []
+        for one in dropped:
+            with suppress(p11.PKCS11Error):
+                one.session.close()
 
     def _take(self) -> _Session:
         self._must_be_current()
@@ -297,7 +311,7 @@ def _generate(session: Any, row: Algorithm, label: str, key_id: bytes) -> None:
         domain.generate_keypair(**wanted)
 
 
-def _read_back(session: _Session, key_id: bytes, row: Algorithm) -> TokenKey:
+def _read_back(session: _Session, key_id: bytes, row: Algorithm, excused: frozenset[str]) -> TokenKey:
     """Reads attributes and public key from the token. Raises `KeyMismatch` when they are not as demanded."""
     private = session.private(key_id)
     public = session.one(ObjectClass.PUBLIC_KEY, key_id)
@@ -305,7 +319,7 @@ def _read_back(session: _Session, key_id: bytes, row: Algorithm) -> TokenKey:
         facts = {name: bool(private[Attribute[name]]) for name in DEMANDED}
         key_type, label = KeyType(private[Attribute.KEY_TYPE]), private[Attribute.LABEL]
         values = _values(public, row) if key_type is KeyType[row.key_type] else {}
-    wrong = sorted(name for name, demanded in DEMANDED.items() if facts[name] is not demanded)
+    wrong = sorted(name for name, demanded in DEMANDED.items() if facts[name] is not demanded and name not in excused)
     if wrong:
         raise KeyMismatch(
             f"The key with CKA_ID {key_id.hex()} is not as demanded: {', '.join(wrong)}.",
