@@ -19,6 +19,9 @@ from acme_server.records import Order, OrderStatus
 from ca.errors import Abandoned, CAError, Conflict, HSMError, PossiblySigned, SigningRefused
 from ca.records import SYSTEM, Certificate, Intent, IssueRequest, serial_hex
 
+AGAIN_SOON = 5
+"""Seconds after which an order that waits is due again, at most; until the signer can sign nothing is begun for it."""
+
 AGAIN = "The certificate could not be made. Order again: your authorizations stay valid."
 
 
@@ -103,5 +106,5 @@ def _ended(desk: Desk, attempt: _Attempt, failure: CAError) -> Order:
 
 
 def _waiting(desk: Desk, attempt: _Attempt, failure: HSMError) -> Order:
-    desk.orders.wait(attempt.order.id, attempt.order.intent, desk.now() + failure.retry_after)
+    desk.orders.wait(attempt.order.id, attempt.order.intent, desk.now() + min(failure.retry_after, AGAIN_SOON))
     return desk.orders.get(attempt.order.id)

@@ -25,18 +25,23 @@ def sweep_orders(desk: Desk) -> Report:
     """Brings each order to its end whose issuance is overdue, or that waits and is due.
 
     Safe beside requests and on several nodes: each step is a conditional UPDATE. A lost HSM or database stops the
-    run with its error.
+    run with its error: for those who only wait nothing is begun while the signer cannot sign.
     """
-    found = [_settle(desk, order) for order in desk.orders.due(desk.now(), _LIMIT)]
+    due, now = desk.orders.due(desk.now(), _LIMIT), desk.now()
+    waiting = [order for order in due if not order.certificate and not order.intent and now < order.expires]
+    found = [_settle(desk, order) for order in due if order not in waiting]
+    if waiting:
+        desk.authority.demand_signer()
+    found += [_issue(desk, order) for order in waiting]
     return Report("sweep_orders", done=found.count(_End.DONE), failed=found.count(_End.FAILED))
 
 
 def _settle(desk: Desk, order: Order) -> _End:
-    """The certificate is there, or another try is due, or the intent tells; an open one is the authority's to end."""
+    """The certificate is there, or the time is over, or the intent tells; an open one is the authority's to end."""
     if order.certificate:
         return _End.DONE if desk.orders.make_valid(order.id) else _End.LEFT
     if not order.intent:
-        return _issue(desk, order)
+        return _fail(desk, order, "serverInternal", "The CA could not sign before the order expired. Order again.")
     match desk.store.intent(order.intent).state:
         case "open":
             return _End.LEFT
@@ -48,8 +53,6 @@ def _settle(desk: Desk, order: Order) -> _End:
 
 def _issue(desk: Desk, order: Order) -> _End:
     """The next try of an order that waits: nothing was signed for it yet."""
-    if desk.now() >= order.expires:
-        return _fail(desk, order, "serverInternal", "The CA could not sign before the order expired. Order again.")
     try:
         tried = issuance.issue(desk, order, issuance.request_for(order, order.public_key, ""))
     except Unavailable:

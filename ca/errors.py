@@ -169,6 +169,7 @@ class HSMUnavailable(HSMError):
     """Signer, module or token cannot be reached; nothing was signed."""
 
     code = "hsm-unavailable"
+    retry_after = 5
 
 
 class HSMBusy(HSMError):

@@ -32,6 +32,9 @@ GRACE = 15.0
 FIRST, LONGEST, STEADY = 0.5, 30.0, 60.0
 """Seconds: the pause before a restart, its bound, and the age at which a child counts as steady again."""
 
+LONGEST_OF = {"signer": 2.0}
+"""The bound of those for whom everybody waits: an HSM that crashes its module and mends is used again soon."""
+
 PORT_PATIENCE = 5.0
 """Seconds that the service before this one gets to let go of its ports."""
 
@@ -67,7 +70,7 @@ class Child:
             code = await self._live()
             if self.stopping.is_set() or code == USAGE:
                 return code
-            pause = FIRST if time.monotonic() - began > STEADY else min(pause * 2, LONGEST)
+            pause = FIRST if time.monotonic() - began > STEADY else min(pause * 2, LONGEST_OF.get(self.name, LONGEST))
             structlog.get_logger().warning("process.ended", child=self.name, code=code, again_in=pause)
             await self._sleep(pause)
         return 0

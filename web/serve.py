@@ -49,8 +49,11 @@ def run(config: Config, faces: frozenset[str]) -> None:
 
 
 def make_gate(config: Config, faces: frozenset[str]) -> Gate:
-    """What a worker serves: the application over an authority of its own."""
-    app = create_app(open_authority(config), faces)
+    """What a worker serves: the application over an authority of its own.
+
+    Half of its threads may wait for the signer: while that hangs, the others answer what needs no signature.
+    """
+    app = create_app(open_authority(config, places=max(1, config.server.threads // 2)), faces)
     bounds = Bounds(body=MAX_BODY, threads=config.server.threads, waiting=config.server.threads * 16)
     return Gate(app, bounds)
 

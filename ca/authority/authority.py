@@ -15,6 +15,7 @@ from ca.config import Config
 from ca.folder import Folder
 from ca.journal import Journal
 from ca.journal import Report as JournalReport
+from ca.keys.circuit import PLACES
 from ca.keys.client import SignerClient
 from ca.keys.ledger import Entry
 from ca.policy import Policy
@@ -131,9 +132,10 @@ class Authority(Desk):
         trail.record_start(self, process)
 
 
-def open_authority(config: Config, clock: Clock = system_clock) -> Authority:
+def open_authority(config: Config, clock: Clock = system_clock, places: int = PLACES) -> Authority:
     """The authority over a migrated database; the signer is reached when it is first needed.
 
+    At most `places` threads of this process wait for the signer at a time.
     Raises `StoreUnavailable` (gone or not migrated) and `ConfigError` (profiles that cannot be).
     """
     store: Store = open_store(config)
@@ -143,7 +145,7 @@ def open_authority(config: Config, clock: Clock = system_clock) -> Authority:
         config=config,
         clock=clock,
         store=store,
-        signer=SignerClient(config.path(config.signer.socket), timeout=float(config.signer.timeout)),
+        signer=SignerClient(config.path(config.signer.socket), timeout=float(config.signer.timeout), places=places),
         journal=Journal(store, clock),
         publisher=Publisher(store, folder),
         profiles=profiles,

@@ -76,6 +76,12 @@ class Desk:
             self._keys[key_id] = self.signer.key(key_id)
         return private_key(self.signer, self._keys[key_id], kind)
 
+    def demand_signer(self) -> None:
+        """Raises `HSMUnavailable` unless the signer can sign now with the key that issues."""
+        state, key = self.signer.health(), self.active_issuer().key_id
+        if not state.ok and (key in state.faults or not state.faults):
+            raise HSMUnavailable(state.detail, next_step="See docs/keys.md, or run 'certwright doctor'.")
+
     def responder(self, issuer: str) -> Responder:
         """The newest responder of an issuer that is valid now. Raises `HSMUnavailable` while there is none."""
         try:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from ca.errors import BadRequest, CAError, HSMError, HSMUnavailable, NotFound, PossiblySigned, RateLimited
 from ca.keys import wire
 from ca.keys.algorithms import PrivateKey, load_spki
+from ca.keys.circuit import PLACES, Circuit
 from ca.keys.handles import private_key_over
 from ca.keys.wire import SignerHealth
 from ca.records import Key, KeyPurpose, Responder, SignKind
@@ -28,6 +29,9 @@ _IDLE_SECONDS = 30.0
 _GENERATION_SECONDS = 120.0
 # The signer gives up first: its "busy" says that nothing was signed, our timeout says nothing.
 _GRACE_SECONDS = 1.0
+# Health is memory read out: a signer that needs longer for it is not well.
+_HEALTH_SECONDS = 1.0
+_WELL_SECONDS = 1.0
 
 _Wanted = TypeVar("_Wanted", bound=wire.Answer)
 
@@ -36,16 +40,18 @@ class SignerClient:
     """A client of the signer at `path`. Thread-safe, also over a fork; connects when it is first asked.
 
     Every method raises `HSMUnavailable` when the signer cannot be reached, and the signer's own errors as
-    it raised them. `timeout` is in seconds, for one call.
+    it raised them. `timeout` is in seconds, for one call. Of this process at most `places` wait for a signature
+    or a key at a time, and none while the signer does not answer: see `ca.keys.circuit`.
     """
 
-    def __init__(self, path: Path, *, timeout: float = 10.0) -> None:
+    def __init__(self, path: Path, *, timeout: float = 10.0, places: int = PLACES) -> None:
         self._path = path
         self._timeout = timeout
         self._ids = itertools.count(1)
         self._idle: list[tuple[float, socket.socket]] = []
         self._owner = os.getpid()
         self._lock = Lock()
+        self._circuit = Circuit(self._is_well, places)
 
     def sign(self, key: str, kind: SignKind, tbs: bytes) -> bytes:
         """The verified signature over the whole `tbs`.
@@ -87,8 +93,8 @@ class SignerClient:
         raise NotFound(f"The signer has no key {key_id}.", next_step="See 'certwright key list'.")
 
     def health(self) -> SignerHealth:
-        """How the signer is; also when it cannot sign."""
-        return self._ask(wire.Health(next(self._ids), self._timeout), wire.HealthReport).health
+        """How the signer is; also when it cannot sign. Answers or raises within two seconds."""
+        return self._told(wire.Health(next(self._ids), _HEALTH_SECONDS), wire.HealthReport).health
 
     def unlock(self) -> None:
         """Lets the signer log in once more after the token refused the PIN (operator)."""
@@ -104,8 +110,19 @@ class SignerClient:
     # --- one question ---
 
     def _ask(self, request: wire.Requests, wanted: type[_Wanted]) -> _Wanted:
+        with self._circuit.passage():
+            return self._told(request, wanted)
+
+    def _is_well(self) -> bool:
+        """Whether the signer answers and no call hangs in its module."""
+        try:
+            return self.health().longest < _WELL_SECONDS
+        except HSMError:
+            return False
+
+    def _told(self, request: wire.Requests, wanted: type[_Wanted]) -> _Wanted:
         frame = wire.encode(request)
-        connection = self._connection()
+        connection = self._connection(request.seconds)
         try:
             answer = self._exchange(connection, request, frame)
         except BaseException:
@@ -127,7 +144,11 @@ class SignerClient:
             size = wire.receive_size(connection, request.seconds + _GRACE_SECONDS)
             answer = wire.decode_answer(wire.receive_body(connection, size))
         except (OSError, EOFError, BadRequest) as error:
+            if isinstance(error, TimeoutError) and not isinstance(request, wire.Health):
+                self._circuit.silent()
             raise _no_answer(request, str(error) or type(error).__name__) from error
+        if not isinstance(request, wire.Health):
+            self._circuit.answered()
         if isinstance(answer, wire.Failure) and answer.id == 0:
             raise rebuilt(answer)
         if answer.id != request.id:
@@ -144,7 +165,7 @@ class SignerClient:
 
     # --- connections ---
 
-    def _connection(self) -> socket.socket:
+    def _connection(self, seconds: float) -> socket.socket:
         """An idle connection that the signer has not closed, or a new one."""
         self._forget_foreign()
         while True:
@@ -155,7 +176,7 @@ class SignerClient:
             if time.monotonic() - since < _IDLE_SECONDS and _silent(connection):
                 return connection
             connection.close()
-        return self._connect()
+        return self._connect(seconds)
 
     def _forget_foreign(self) -> None:
         """A forked child must not talk on its parent's connections."""
@@ -163,10 +184,10 @@ class SignerClient:
             if self._owner != os.getpid():
                 self._owner, self._idle = os.getpid(), []
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, seconds: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(self._timeout)
+            connection.settimeout(min(seconds, self._timeout))
             with wire.socket_address(self._path) as address:
                 connection.connect(address)
         except (OSError, CAError) as error:

@@ -5,6 +5,7 @@ most 64 MiB. Each request carries an id that its answer repeats.
 """
 
 import os
+import select
 import socket
 import struct
 import time
@@ -94,7 +95,8 @@ class SignerHealth:
     """How the signer is. `ok`: it can sign. `detail` says what is missing and what to do, for people.
 
     `token` describes the token and says when it is software. `faults` are keys that cannot be used, with
-    the reason. `waiting` counts requests by lane, `signed` signatures by kind since the start.
+    the reason. `waiting` counts requests by lane, `signed` signatures by kind since the start. `longest` is for how
+    many seconds the oldest call into the token has been running.
     """
 
     ok: bool
@@ -106,6 +108,7 @@ class SignerHealth:
     faults: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     signed: dict[str, int] = field(default_factory=dict)
+    longest: float = 0.0
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):
@@ -242,6 +245,13 @@ def _read(connection: socket.socket, size: int) -> bytearray:
             raise EOFError("The peer closed the connection within a frame.")
         data += part
     return data
+
+
+def has_hung_up(connection: socket.socket) -> bool:
+    """Whether the peer has closed its end for good; what it sent before may still be read."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    return bool(poll.poll(0))
 
 
 @contextmanager

@@ -274,8 +274,8 @@ def test_an_order_waits_for_the_hsm_and_is_issued_when_it_is_back(
     assert (answer.status_code, answer.json["status"]) == (200, "processing")
     assert answer.headers["Retry-After"] == "1"
     assert "error" not in answer.json
-    town.start_signer()
     assert acme_server.sweep_orders(authority).done == 0  # not due yet
+    town.start_signer()
     town.clock.ahead = HSMUnavailable.retry_after
     report = acme_server.sweep_orders(authority)
     assert (report.name, report.done) == ("sweep_orders", 1)

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = [
     path for room in ("ca", "acme_server", "scheduler", "web", "cli") for path in sorted((ROOT / room).rglob("*.py"))
 ]
-DOCS = {path.name: path.read_text() for path in reference.DOCS.glob("*.md")}
+PAGES = (*reference.DOCS.glob("*.md"), *reference.DOCS.glob("runbooks/*.md"))
+DOCS = {path.name: path.read_text() for path in PAGES}
 COMMAND = re.compile(r"'(?:\./)?certwright ([a-z][a-z-]*)((?: [a-z][a-z-]*)?)")
 
 

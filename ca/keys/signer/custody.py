@@ -1,15 +1,19 @@
 """Keeps the token open: opens it, notices when it is gone, opens it again when it is back, respects the PIN."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from threading import Condition, Event, Lock, Thread
 
 import structlog
 
-from ca.errors import CAError, HSMError, HSMUnavailable, KeyMismatch, PinRefused
+from ca.errors import CAError, HSMError, HSMUnavailable, KeyMismatch, PinRefused, PossiblySigned
+from ca.keys.algorithms import ALGORITHMS, PublicKey, load_spki
 from ca.keys.pin import RefusedPin
 from ca.keys.ring import KeyState
+from ca.keys.signer.calls import OPENING, SIGNING, Calls
 from ca.keys.signer.pins import Pinned, Pins
 from ca.keys.token import Token
 
@@ -17,8 +21,15 @@ log = structlog.get_logger()
 
 PROBE_SECONDS = 1.0
 LONGEST_BACKOFF = 3.0
-_FAULTS_SECONDS = 30.0
+_SHORTEST_PAUSE = 0.3
+CANARY_SECONDS = 10.0
+_FAULTS_SECONDS = 2.0
 _OPENING_SECONDS = 3.0
+_CANARY = b"certwright canary "
+
+# The same few keys are read for each signature.
+public_key: Callable[[bytes], PublicKey] = lru_cache(maxsize=256)(load_spki)
+
 _GONE = (KeyState.DESTROYED, KeyState.DESTROYED_COMPROMISED)
 
 
@@ -26,7 +37,8 @@ class Custody:
     """The token, or the reason why there is none. Thread-safe.
 
     `open_token(pin)` starts the module anew and logs in; `read_pin()` reads the PIN's source. A thread of
-    its own probes the token each second and opens it again, with pauses that grow to `LONGEST_BACKOFF`.
+    its own probes the token each second, has it sign a canary with each key every `CANARY_SECONDS`, and opens it
+    again, with pauses that grow to `LONGEST_BACKOFF`. Nobody gets a token whose canaries did not come out right.
     A PIN that the token refused is never tried again until it is another one or `unlock` is called.
     """
 
@@ -42,12 +54,15 @@ class Custody:
         self._faults: dict[str, HSMError] = {}
         self._users = 0
         self._opening = True
+        self._opening_since = time.monotonic()
         self._reported = ""
         self._reopening = Lock()
         self._changed = Condition()
         self._wake = Event()
         self._stopping = Event()
         self._inspected_at = 0.0
+        self._proved_at = 0.0
+        self.calls = Calls()
         self._thread = Thread(target=self._watch, name="custody", daemon=True)
 
     def start(self) -> None:
@@ -62,21 +77,23 @@ class Custody:
         self._close(HSMUnavailable("The signer is stopping.", next_step="Ask again when it is back."))
 
     @contextmanager
-    def token(self) -> Iterator[Token]:
+    def token(self, seconds: float = SIGNING) -> Iterator[Token]:
         """The open token, which stays open for the body; one that is just being opened is waited for.
 
-        Raises the reason when there is none.
+        The body may take `seconds` (see `ca.keys.signer.calls`). Raises the reason when there is no token.
 
         An error of the token wakes the watch, which looks whether the token must be opened again.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._opening, timeout=_OPENING_SECONDS)
+            left = self._opening_since + _OPENING_SECONDS - time.monotonic()
+            self._changed.wait_for(lambda: not self._opening, timeout=max(0.0, left))
             if self._token is None:
                 raise _again(self._why)
             self._users += 1
             token = self._token
         try:
-            yield token
+            with self.calls.under_way(seconds):
+                yield token
         except HSMError:
             self._wake.set()
             raise
@@ -120,35 +137,49 @@ class Custody:
 
     def _watch(self) -> None:
         self._reopen()
-        pause = PROBE_SECONDS
+        pause, looked = PROBE_SECONDS, time.monotonic()
         while True:
             woken = self._wake.wait(pause)
-            self._wake.clear()
-            if self._stopping.is_set():
+            # However many errors wake it: a token in trouble is not worn out by looking at it.
+            if self._stopping.wait(looked + _SHORTEST_PAUSE - time.monotonic()):
                 return
+            self._wake.clear()
+            looked = time.monotonic()
             if self._token and self._still_there(thorough=woken):
                 pause = PROBE_SECONDS
                 continue
             self._reopen()
-            pause = PROBE_SECONDS if self._token else min(LONGEST_BACKOFF, pause * 1.5)
+            pause = PROBE_SECONDS if self._usable() else min(LONGEST_BACKOFF, pause * 1.5)
 
     def _still_there(self, *, thorough: bool) -> bool:
         """A slot that answers is not enough: SoftHSM forgets the keys of a token that was away and came back."""
-        usable = [one for one in _live(self._pins) if one.key.id not in self._faults]
+        usable, now = self._usable(), time.monotonic()
+        if self._faults and not usable:
+            return False
         try:
-            with self.token() as token:
+            with self.token(OPENING) as token:
                 token.probe()
-                for pinned in usable if thorough else usable[:1]:
-                    _inspect(token, pinned)
-                if self._faults and time.monotonic() - self._inspected_at > _FAULTS_SECONDS:
+                if thorough or now - self._proved_at > CANARY_SECONDS:
+                    self._prove(token, usable)
+                for pinned in usable[:1]:
+                    _compare(token, pinned)
+                if self._faults and now - self._inspected_at > _FAULTS_SECONDS:
                     self._inspect_all(token)
         except CAError as error:
             log.warning("hsm.lost", detail=error.detail)
             return False
         return True
 
+    def _usable(self) -> list[Pinned]:
+        return [one for one in _live(self._pins) if self._token and one.key.id not in self._faults]
+
+    def _prove(self, token: Token, keys: list[Pinned]) -> None:
+        for pinned in keys:
+            _inspect(token, pinned)
+        self._proved_at = time.monotonic()
+
     def _reopen(self) -> None:
-        with self._reopening:
+        with self._reopening, self.calls.under_way(OPENING):
             self._close(HSMUnavailable("The token is being opened again.", next_step="Ask again in a moment."))
             opened, why = None, self._why
             try:
@@ -165,8 +196,10 @@ class Custody:
         self._refused.check(pin)
         token = self._login(pin)
         self._inspect_all(token)
-        self._reported = ""
-        log.info("hsm.open", hsm=str(token.info), faults=sorted(self._faults))
+        opened = f"{token.info} {sorted(self._faults)}"
+        if opened != self._reported:
+            self._reported = opened
+            log.info("hsm.open", hsm=str(token.info), faults=sorted(self._faults))
         return token
 
     def _login(self, pin: str) -> Token:
@@ -182,6 +215,7 @@ class Custody:
         """Takes the token away from newcomers, waits for those who use it, and closes it."""
         with self._changed:
             token, self._token, self._opening = self._token, None, not self._stopping.is_set()
+            self._opening_since = time.monotonic()
             if token:
                 self._why = why
             self._changed.wait_for(lambda: self._users == 0)
@@ -199,6 +233,7 @@ class Custody:
                 if pinned.key.id not in self._faults:
                     log.warning("key.unusable", key=pinned.key.id, detail=error.detail)
         self._faults, self._inspected_at = faults, time.monotonic()
+        self._proved_at = self._inspected_at
 
     def _report(self, error: CAError) -> None:
         if error.detail != self._reported:
@@ -210,7 +245,37 @@ def _live(pins: Pins) -> tuple[Pinned, ...]:
     return tuple(one for one in pins.all() if KeyState(one.key.state) not in _GONE)
 
 
+class WrongSignature(PossiblySigned):
+    """The token made a signature that the pinned key does not verify."""
+
+
+def signature_by(token: Token, pinned: Pinned, data: bytes) -> bytes:
+    """A signature that verifies with the pinned key. Raises `WrongSignature`, and what `Token.sign` raises."""
+    key = pinned.key
+    signature = token.sign(pinned.cka_id, key.algorithm, data)
+    if not ALGORITHMS[key.algorithm].verifies(public_key(key.spki), signature, data):
+        raise WrongSignature(
+            f"The token's signature with {key.id} does not verify with the key pinned at the ceremony.",
+            next_step="Treat the serial as signed, stop issuing, and have the token examined.",
+        )
+    return signature
+
+
 def _inspect(token: Token, pinned: Pinned) -> None:
+    """Raises an `HSMError` unless the token holds the very key that was pinned and signs a canary with it, rightly.
+
+    The canary is no DER, so that its signature is good for nothing else.
+    """
+    _compare(token, pinned)
+    try:
+        signature_by(token, pinned, _CANARY + secrets.token_bytes(16))
+    except WrongSignature as error:
+        raise KeyMismatch(error.detail, next_step="Have the token examined: see docs/runbooks/hsm.md.") from error
+    except PossiblySigned as error:
+        raise HSMUnavailable(error.detail, next_step="See docs/runbooks/hsm.md, 'The token fails'.") from error
+
+
+def _compare(token: Token, pinned: Pinned) -> None:
     """Raises `KeyMismatch` unless the token holds the very key that was pinned, with its attributes."""
     if token.describe(pinned.cka_id, pinned.key.algorithm).spki != pinned.key.spki:
         raise KeyMismatch(

@@ -6,11 +6,12 @@ Nothing here reads sockets or knows PINs. Each method may be called from any thr
 import os
 import re
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -20,15 +21,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca.clock import Clock
-from ca.errors import BadRequest, Conflict, KeyMismatch, PossiblySigned, SigningRefused
+from ca.errors import BadRequest, Conflict, HSMBusy, KeyMismatch, SigningRefused
 from ca.keys import wire
-from ca.keys.algorithms import ALGORITHMS, PublicKey, load_spki, spki_of
+from ca.keys.algorithms import load_spki, spki_of
 from ca.keys.handles import private_key_over
 from ca.keys.ledger import RESPONDER
 from ca.keys.ring import KeyState, advance
 from ca.keys.signer import responder, rules
 from ca.keys.signer.book import Book, Deed
-from ca.keys.signer.custody import Custody
+from ca.keys.signer.calls import GENERATING
+from ca.keys.signer.custody import Custody, WrongSignature, public_key, signature_by
 from ca.keys.signer.lanes import LANES, Lane, Lanes
 from ca.keys.signer.peers import Grant, permit
 from ca.keys.signer.pins import Pinned, Pins
@@ -81,12 +83,16 @@ class Desk:
     def sign(self, peer: int, request: wire.Sign) -> wire.Signature:
         """Rules, rates, turn, signature, verification, ledger: in this order; nothing leaves before the last."""
         pinned = self._pins.get(request.key)
+        self._custody.sound(request.key)
         seen = rules.permit(request.kind, request.tbs, self._facts(pinned), self._clock())
         self._rates.spend(peer, request.key, request.kind)
         deed = Deed(request.key, request.kind.value, peer, request.tbs, seen)
+        patience = self._patience(request)
+        until = time.monotonic() + patience
         # Left from right to left: the turn at the token ends before the wait for the disk begins.
-        entered = self._book.entered(deed, self._patience(request))
-        with entered, self._turn(LANES[request.kind], request), self._custody.token() as token:
+        entered = self._book.entered(deed, patience)
+        with entered, self._turn(LANES[request.kind], request), self._custody.token(self._limits.seconds) as token:
+            _must_be_in_time(until)
             signature = self._verified(token, pinned, request.tbs)
         self._signed[request.kind.value] += 1
         return wire.Signature(request.id, signature)
@@ -97,16 +103,12 @@ class Desk:
 
     def _verified(self, token: Token, pinned: Pinned, tbs: bytes) -> bytes:
         """A signature that verifies with the pinned key. Raises `PossiblySigned` for one that does not."""
-        key = pinned.key
-        self._custody.sound(key.id)
-        signature = token.sign(pinned.cka_id, key.algorithm, tbs)
-        if not ALGORITHMS[key.algorithm].verifies(_public_key(key.spki), signature, tbs):
-            log.critical("signature.wrong", key=key.id)
-            raise PossiblySigned(
-                f"The token's signature with {key.id} does not verify with the key pinned at the ceremony.",
-                next_step="Treat the serial as signed, stop issuing, and have the token examined.",
-            )
-        return signature
+        self._custody.sound(pinned.key.id)
+        try:
+            return signature_by(token, pinned, tbs)
+        except WrongSignature:
+            log.critical("signature.wrong", key=pinned.key.id)
+            raise
 
     def _turn(self, lane: Lane, request: wire.Requests) -> AbstractContextManager[None]:
         return self._lanes.turn(lane, self._patience(request))
@@ -123,7 +125,7 @@ class Desk:
         if not _KEY_ID.fullmatch(request.key):
             raise BadRequest("A key id has 1 to 63 of a-z, 0-9 and '-'.", next_step="Take a name like issuing-g1.")
         state = KeyState.PRE_ACTIVE if request.purpose is KeyPurpose.ISSUING else KeyState.ACTIVE
-        with self._making, self._turn(Lane.ISSUANCE, request), self._custody.token() as token:
+        with self._making, self._turn(Lane.ISSUANCE, request), self._custody.token(GENERATING) as token:
             self._must_be_new(request.key)
             made = token.generate(request.key, secrets.token_bytes(16), request.algorithm)
             pinned = Pinned(self._key(request.key, request.purpose, made, token, state), made.key_id)
@@ -173,7 +175,7 @@ class Desk:
             own = rules.own_certificate(issuer.facts())
             current = self._current_responder(request.issuer)
             if current is None:
-                with self._turn(Lane.ISSUANCE, request), self._custody.token() as token:
+                with self._turn(Lane.ISSUANCE, request), self._custody.token(GENERATING) as token:
                     current = self._make_responder(token, issuer, own)
                     self._retire_expired(token, request.issuer)
         return wire.NewResponder(request.id, _responder(current))
@@ -193,7 +195,7 @@ class Desk:
         key_id = f"{issuer.key.id}-ocsp-{number}"
         made = token.generate(key_id, secrets.token_bytes(16), issuer.key.algorithm)
         serial = responder.serial(secrets.token_bytes(16))
-        issuer_key = private_key_over(_public_key(issuer.key.spki), partial(self._delegated, token, issuer, serial))
+        issuer_key = private_key_over(public_key(issuer.key.spki), partial(self._delegated, token, issuer, serial))
         certificate = responder.build(own, issuer_key, load_spki(made.spki), life, serial)
         key = self._key(key_id, KeyPurpose.RESPONDER, made, token, KeyState.ACTIVE)
         pinned = Pinned(key, made.key_id, certificate.public_bytes(Encoding.DER), issuer.key.id)
@@ -236,6 +238,8 @@ class Desk:
         why, faults = self._custody.fault(), self._custody.faults()
         problems = [str(why)] if why else [f"{key}: {detail}" for key, detail in faults.items()]
         problems += [str(one) for one in [self._book.fault()] if one]
+        if seconds := self._custody.calls.slow():
+            problems.append(f"A call into the token has been running for {seconds:.0f} s.")
         return wire.SignerHealth(
             ok=not problems,
             detail=" ".join(problems) or "The token is open, every key is as pinned, and the ledger is whole.",
@@ -246,6 +250,7 @@ class Desk:
             faults=faults,
             waiting=self._lanes.waiting(),
             signed=dict(self._signed),
+            longest=self._custody.calls.longest(),
         )
 
     def unlock(self, request: wire.Unlock) -> wire.Done:
@@ -264,8 +269,11 @@ _OPERATIONS: Mapping[type[wire.Request], Callable[[Desk, Any], wire.Answers]] = 
     wire.Unlock: Desk.unlock,
 }
 
-# The same few keys are read for each signature.
-_public_key: Callable[[bytes], PublicKey] = lru_cache(maxsize=256)(load_spki)
+
+def _must_be_in_time(until: float) -> None:
+    """Raises when the asker's time is over: he counts the signature as possibly made, and must not be right."""
+    if time.monotonic() > until:
+        raise HSMBusy("The turn came after the asker's time.", next_step="Nothing was signed; ask again in a moment.")
 
 
 def _ends(one: Pinned) -> int:

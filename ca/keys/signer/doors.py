@@ -97,6 +97,9 @@ class Doors:
         size = wire.receive_size(connection, _IDLE_SECONDS)
         with self._large if size > wire.SMALL_FRAME else nullcontext():
             request = wire.decode_request(wire.receive_body(connection, size))
+            if wire.has_hung_up(connection):
+                # A signer that was stopped for a while finds questions whose askers have given up: nothing is signed.
+                raise EOFError("The peer is gone.")
             answer = self._answer(grant, request)
         wire.send(connection, wire.encode(answer))
 

@@ -4,7 +4,6 @@ Each lane has a weight, and the free places go to the waiting lane that has had 
 scheduling): a flood in one lane slows that lane, while the others keep their share and their short queues.
 """
 
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +39,6 @@ class _Turn:
     """One request on its way: waiting until `event` is set, then running."""
 
     event: Event = field(default_factory=Event)
-    started: float = 0.0
 
 
 class Lanes:
@@ -70,11 +68,6 @@ class Lanes:
         """How many wait in each lane."""
         with self._lock:
             return {lane.value: len(queue) for lane, queue in self._waiting.items()}
-
-    def longest(self) -> float:
-        """How long, in seconds, the oldest running request has been running."""
-        with self._lock:
-            return max((time.monotonic() - turn.started for turn in self._running), default=0.0)
 
     def _join(self, lane: Lane) -> _Turn:
         turn = _Turn()
@@ -110,7 +103,6 @@ class Lanes:
             self._level = self._used[lane]
             self._used[lane] += 1 / _WEIGHTS[lane]
             turn = self._waiting[lane].popleft()
-            turn.started = time.monotonic()
             self._running.add(turn)
             self._free -= 1
             turn.event.set()

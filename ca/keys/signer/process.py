@@ -19,6 +19,7 @@ from ca.errors import Conflict, HSMUnavailable
 from ca.keys.module import Module
 from ca.keys.pin import RefusedPin, read_pin
 from ca.keys.signer.book import Book
+from ca.keys.signer.calls import Calls
 from ca.keys.signer.custody import Custody
 from ca.keys.signer.desk import Desk, Limits
 from ca.keys.signer.doors import Doors
@@ -34,8 +35,8 @@ log = structlog.get_logger()
 
 _PR_SET_DUMPABLE = 4
 _WATCH_SECONDS = 1.0
-# Longer than any generation of a key: a call that runs for so long will not come back.
-_STUCK_SECONDS = 180.0
+# A process that was stopped for a while finds its calls overdue when it goes on: once is not enough.
+_LOOKS = 2
 _EXIT_STUCK = 75
 
 
@@ -62,7 +63,7 @@ def run(config: Config, clock: Clock = system_clock) -> None:
     tally.start()
     doors.start()
     log.info("signer.started", socket=str(config.path(config.signer.socket)), keys=len(pins.all()))
-    _until_told(lanes)
+    _until_told(custody.calls)
     doors.stop()
     tally.stop()
     ledger.close()
@@ -116,13 +117,15 @@ def _hidden(pin: str) -> str:
     return pin
 
 
-def _until_told(lanes: Lanes) -> None:
+def _until_told(calls: Calls) -> None:
     stop = Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: stop.set())
+    overdue = 0
     while not stop.wait(_WATCH_SECONDS):
-        if lanes.longest() > _STUCK_SECONDS:
-            _end_stuck(lanes.longest())
+        overdue = overdue + 1 if calls.overdue() else 0
+        if overdue == _LOOKS:
+            _end_stuck(calls.overdue())
 
 
 def _end_stuck(seconds: float) -> NoReturn:

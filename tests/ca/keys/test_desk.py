@@ -10,7 +10,17 @@ import pytest
 
 from ca.clock import system_clock
 from ca.config import Config
-from ca.errors import BadRequest, CAError, Conflict, Denied, KeyMismatch, NotFound, PossiblySigned, SigningRefused
+from ca.errors import (
+    BadRequest,
+    CAError,
+    Conflict,
+    Denied,
+    HSMBusy,
+    KeyMismatch,
+    NotFound,
+    PossiblySigned,
+    SigningRefused,
+)
 from ca.keys import wire
 from ca.keys.pin import RefusedPin
 from ca.keys.signer.book import Book
@@ -24,6 +34,7 @@ from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
 from ca.keys.token import Token, TokenKey
 from ca.records import Key, KeyPurpose, SignKind
+from tests.ca.keys.world import wait_until
 
 CHECKPOINT = b"ca.example/audit\n1\n" + b"A" * 43 + b"=\n"
 
@@ -42,11 +53,14 @@ class SoundToken:
 
 
 class FlippedBit(SoundToken):
-    """A token whose signatures have one bit wrong."""
+    """A token whose signatures have one bit wrong, but for the canary when it is opened."""
+
+    wrong = False
 
     def sign(self, key_id: bytes, algorithm: str, data: bytes) -> bytes:
         signature = bytearray(self._token.sign(key_id, algorithm, data))
-        signature[-1] ^= 1
+        signature[-1] ^= self.wrong
+        self.wrong = True
         return bytes(signature)
 
 
@@ -95,6 +109,19 @@ def test_a_signature_that_does_not_verify_never_leaves(pins: Pins, token: Token,
         with pytest.raises(PossiblySigned, match="does not verify"):
             here.answer(FULL, sign())
         assert here.state().signed == {}
+        # The next canary shows it: from then on the key is not used, and its askers lose nothing.
+        wait_until(lambda: "journal-g1" in here.state().faults)
+        with pytest.raises(KeyMismatch, match="does not verify"):
+            here.answer(FULL, sign())
+
+
+def test_nothing_is_signed_for_an_asker_whose_time_is_over(pins: Pins, token: Token, tmp_path: Path) -> None:
+    with desk(pins, SoundToken(token), tmp_path) as here:
+        wait_until(lambda: here.state().ok)
+        with pytest.raises(HSMBusy, match="after the asker's time"):
+            here.answer(FULL, wire.Sign(1, 0.0, "journal-g1", SignKind.CHECKPOINT, CHECKPOINT))
+        assert here.state().signed == {}
+        assert here.answer(FULL, sign())
 
 
 def test_kc08_a_key_whose_test_signature_fails_is_not_pinned(pins: Pins, token: Token, tmp_path: Path) -> None:

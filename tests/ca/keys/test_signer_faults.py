@@ -237,17 +237,17 @@ def test_a_long_socket_path_works(new_signer: Signer) -> None:
 STUCK = """
 from threading import Event, Thread
 from ca.keys.signer import process
-from ca.keys.signer.lanes import Lane, Lanes
+from ca.keys.signer.calls import Calls
 
-process._STUCK_SECONDS, process._WATCH_SECONDS = 0.2, 0.05
-lanes = Lanes(2, 2)
+process._WATCH_SECONDS = 0.05
+calls = Calls()
 
 def hang():
-    with lanes.turn(Lane.ISSUANCE, 1):
+    with calls.under_way(0.2):
         Event().wait()
 
 Thread(target=hang).start()
-process._until_told(lanes)
+process._until_told(calls)
 """
 
 

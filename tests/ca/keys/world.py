@@ -65,8 +65,11 @@ class Signer:
         lines.append(f'environment = {{ SOFTHSM2_CONF = "{environment["SOFTHSM2_CONF"]}" }}')
         (self.folder / "certwright.toml").write_text("\n".join(lines) + "\n")
 
-    def start(self, *, ready: bool = True) -> SignerClient:
-        """Starts the process and waits until it listens, and (`ready`) until it can sign."""
+    def start(self, *, ready: bool | None = True) -> SignerClient:
+        """Starts the process and waits until it listens and has opened the token or knows why not (False), or can sign.
+
+        None: it is enough that it listens.
+        """
         command = [sys.executable, "-m", "ca.keys.signer", "--config", str(self.folder / "certwright.toml")]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log)
@@ -74,14 +77,18 @@ class Signer:
         wait_until(lambda: self._answers(client, ready))
         return client
 
-    def _answers(self, client: SignerClient, ready: bool) -> bool:
+    def _answers(self, client: SignerClient, ready: bool | None) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
             health = client.health()
         except HSMUnavailable:
             return False
-        return health.ok or (not ready and "being opened" not in health.detail and "not open yet" not in health.detail)
+        return (
+            health.ok
+            or ready is None
+            or (not ready and "being opened" not in health.detail and "not open yet" not in health.detail)
+        )
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
