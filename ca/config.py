@@ -162,7 +162,7 @@ class Validation(Section):
     concurrency: int = Field(64, ge=1, le=1024, description="challenges that the fetcher fetches at once")
 
 
-ChallengeType = Literal["http-01", "dns-01"]
+ChallengeType = Literal["http-01", "dns-01", "tls-alpn-01"]
 
 
 class ACME(Section):
@@ -178,7 +178,9 @@ class ACME(Section):
     nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
     nonce_dir: Path = Field(Path("state/nonces"), description="folder of this node's used nonces; never shared")
     max_names: int = Field(100, ge=1, le=1000, description="names in one order")
-    challenges: list[ChallengeType] = Field(["http-01", "dns-01"], description="challenges that ACME offers")
+    challenges: list[ChallengeType] = Field(
+        ["http-01", "dns-01", "tls-alpn-01"], description="challenges that ACME offers"
+    )
     validation: Validation = Validation()
 
 

@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass
 
+from acme_server.validation import handshake
 from acme_server.validation.addresses import policy
 from acme_server.validation.page import Walk
 from acme_server.validation.reach import Reach
 from acme_server.validation.resolution import Resolver
 from acme_server.validation.trail import Trail
-from acme_server.validation.wire import Answer, FetchFailed, Outcome, PageQuestion, Question, TextQuestion
+from acme_server.validation.wire import (
+    Answer,
+    FetchFailed,
+    HandshakeQuestion,
+    Outcome,
+    PageQuestion,
+    Question,
+    TextQuestion,
+)
 from ca.config import Config
 
 
@@ -17,6 +26,7 @@ class Fetch:
 
     reach: Reach
     http_port: int
+    tls_alpn_port: int
     redirect_ports: frozenset[int]
 
     @classmethod
@@ -24,7 +34,8 @@ class Fetch:
         """Raises `ConfigError` for networks or resolvers that are none."""
         validation = config.acme.validation
         ports = frozenset((80, 443, validation.http_port, validation.tls_alpn_port))
-        return cls(Reach(policy(config), Resolver.over(validation)), validation.http_port, ports)
+        reach = Reach(policy(config), Resolver.over(validation))
+        return cls(reach, validation.http_port, validation.tls_alpn_port, ports)
 
     def get(self, question: Question) -> Answer:
         """What the other side has to say; a failure is an answer too."""
@@ -41,3 +52,5 @@ class Fetch:
             case TextQuestion():
                 name = f"{question.label}.{question.value}"
                 return Answer(Outcome.FETCHED, name, texts=self.reach.resolver.texts(name, trail), trail=trail.steps)
+            case HandshakeQuestion():
+                return handshake.look(self.reach, question, trail, self.tls_alpn_port)

@@ -23,6 +23,7 @@ from acme_server.validation.fetch import Fetch
 from acme_server.validation.wire import (
     MAX_BODY,
     Answer,
+    HandshakeQuestion,
     Outcome,
     PageQuestion,
     Question,
@@ -123,6 +124,9 @@ def _checked(question: Question) -> Question:
         case TextQuestion():
             _demand(_LABEL, question.label)
             return TextQuestion(_host(NameKind.DNS, question.value).value, question.label, seconds)
+        case HandshakeQuestion():
+            name = _host(question.kind, question.value)
+            return HandshakeQuestion(name.kind, name.value, seconds)
 
 
 def _demand(form: re.Pattern[str], text: str) -> None:

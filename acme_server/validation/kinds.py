@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 
 from acme_server.records import Challenge
-from acme_server.validation import dns01, http01
+from acme_server.validation import alpn01, dns01, http01
 from acme_server.validation.proof import Kind
 from ca.config import Config
 from ca.errors import BadName
 from ca.names import is_wildcard
 from ca.records import Name
 
-KINDS: Mapping[str, Kind] = {kind.type: kind for kind in (http01.KIND, dns01.KIND)}
+KINDS: Mapping[str, Kind] = {kind.type: kind for kind in (http01.KIND, dns01.KIND, alpn01.KIND)}
 """By the type that clients know them by, the easiest first."""
 
 

@@ -129,22 +129,12 @@ class Walk:
         plain = self.reach.connect(target.host, target.port, self.trail)
         if target.url.scheme == "http":
             return plain
-        try:
-            plain.settimeout(self.trail.left())
-            named = None if is_address(target.host) else target.host
-            secured = _tls().wrap_socket(plain, server_hostname=named)
-        except (OSError, ValueError) as error:
-            plain.close()
-            self.trail.note(Deed.HANDSHAKE, str(target), "failed", words(error))
-            raise FetchFailed(Outcome.TLS, f"{target}: no TLS, {words(error)}.") from None
-        assert isinstance(secured, Secured)
-        secured.begin(self.trail.deadline)
-        self.trail.note(Deed.HANDSHAKE, str(target), "done", secured.version() or "")
-        return secured
+        name = None if is_address(target.host) else target.host
+        return self.reach.secure(plain, _context(), name, str(target), self.trail)
 
 
 @lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
+def _context() -> ssl.SSLContext:
     """For redirects to https: the certificate is not looked at, it may be the one that is about to be replaced."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

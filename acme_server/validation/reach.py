@@ -50,6 +50,20 @@ class Reach:
                 return channel
         raise failure
 
+    def secure(self, plain: "Plain", context: ssl.SSLContext, name: str | None, where: str, trail: Trail) -> "Secured":
+        """TLS over a connection, within the time; the contexts here make `Secured`. Raises `FetchFailed`."""
+        try:
+            plain.settimeout(trail.left())
+            secured = context.wrap_socket(plain, server_hostname=name)
+        except (OSError, ValueError) as error:
+            plain.close()
+            trail.note(Deed.HANDSHAKE, where, "failed", words(error))
+            raise FetchFailed(Outcome.TLS, f"{where}: no TLS, {words(error)}.") from None
+        assert isinstance(secured, Secured)
+        secured.begin(trail.deadline)
+        trail.note(Deed.HANDSHAKE, where, "done", f"{secured.version()}, {secured.selected_alpn_protocol()}")
+        return secured
+
     def _found(self, host: str, trail: Trail) -> Sequence[Address]:
         if is_address(host):
             return [ipaddress.ip_address(host)]

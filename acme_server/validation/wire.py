@@ -52,7 +52,15 @@ class TextQuestion(msgspec.Struct, frozen=True, tag="text"):
     seconds: float
 
 
-Question = PageQuestion | TextQuestion
+class HandshakeQuestion(msgspec.Struct, frozen=True, tag="handshake"):
+    """The certificate that a host shows to who says acme-tls/1 (RFC 8737)."""
+
+    kind: NameKind
+    value: str
+    seconds: float
+
+
+Question = PageQuestion | TextQuestion | HandshakeQuestion
 
 
 class Deed(StrEnum):
@@ -82,8 +90,8 @@ class Step(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True):
     """What came of it. `trail` tells each step: servers asked, addresses tried, redirects followed.
 
-    When the outcome is `fetched`, a page has `status` and `body` (at most `limit` octets and one more), and a
-    challenge name has its `texts`.
+    When the outcome is `fetched`, a page has `status` and `body` (at most `limit` octets and one more), a
+    challenge name has its `texts`, and a handshake its `certificate` (DER).
     """
 
     outcome: Outcome
@@ -91,6 +99,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int = 0
     body: bytes = b""
     texts: tuple[bytes, ...] = ()
+    certificate: bytes = b""
     trail: tuple[Step, ...] = ()
 
 

@@ -26,13 +26,16 @@ from tests.ca.authority.world import REPOSITORY, World
 class Town(World):
     """A CA, its fetcher, and the web server to which every name below localhost leads.
 
-    `shown` is what the web server shows, by token; names below zone.localhost are what `zone` says.
+    `shown` is what the web server shows, by token; names below zone.localhost are what `zone` says; `responder`
+    is the TLS server of every name.
     """
 
     shown: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     fetcher: "subprocess.Popen[bytes] | None" = None
     zone: net.Zone = field(default_factory=net.Zone)
+    responder: net.Responder | None = None
+    http_port: int = 0
 
     def reply(self, channel: socket.socket, head: bytes) -> None:
         token = head.split(b" ")[1].rpartition(b"/")[2].decode()
@@ -85,7 +88,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     place.prepare(Ports(), default_module())
     with net.site(made.reply) as site:
         zones = f'zone_resolvers = {{"zone.localhost" = ["{made.zone.address}"]}}'
+        made.http_port = site.port
+        made.responder = net.Responder(tmp_path_factory.mktemp("responder"))
         text = place.configuration.read_text().replace("http_port = 5002", f"http_port = {site.port}\n{zones}")
+        text = text.replace("tls_alpn_port = 5001", f"tls_alpn_port = {made.responder.port}")
         place.configuration.write_text(text)
         init = made.run("ca", "init", "--root-dir", str(place.root_token), "--yes")
         assert init.returncode == 0, init.stderr
@@ -95,6 +101,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         made.kill_fetcher()
         made.kill_signer()
         made.zone.close()
+        made.responder.close()
     shutil.rmtree(place.path / "state" / "nonces", ignore_errors=True)
 
 

@@ -134,13 +134,15 @@ def zone() -> Iterator[Zone]:
 class Site:
     """A TCP server that reads a request's head and lets `reply` answer. `requests` are the heads that came."""
 
-    def __init__(self, reply: Reply, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, reply: Reply, host: str = "127.0.0.1", context: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self.reply = reply
         self.requests: list[str] = []
         self._context = context
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, 0))
+        self._socket.bind((host, port))
         self._socket.listen(64)
         self.port: int = self._socket.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -209,9 +211,9 @@ def silence(channel: socket.socket, _head: bytes) -> None:
 
 
 @contextmanager
-def site(reply: Reply, host: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> Iterator[Site]:
+def site(reply: Reply, host: str = "127.0.0.1", context: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Site]:
     """One site for the length of a test."""
-    one = Site(reply, host, context)
+    one = Site(reply, host, context, port)
     try:
         yield one
     finally:
@@ -237,6 +239,28 @@ def tls_context(folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "site.pem")
     return context
+
+
+class Responder(Site):
+    """A TLS server for tls-alpn-01: `certificates` are PEM files (with key) by SNI, `hellos` the names that came."""
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.certificates: dict[str, Path] = {}
+        self.protocols = ["acme-tls/1"]
+        self.hellos: list[str | None] = []
+        outer = tls_context(folder)
+        outer.sni_callback = self._choose
+        super().__init__(silence, host, outer)
+
+    def _choose(self, channel: ssl.SSLObject, name: str | None, _outer: ssl.SSLContext) -> int | None:
+        self.hellos.append(name)
+        if name not in self.certificates:
+            return int(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificates[name])
+        context.set_alpn_protocols(self.protocols)
+        channel.context = context
+        return None
 
 
 def closed_port() -> int:

@@ -1,9 +1,14 @@
 """Which challenges an authorization offers, and each of them met through the door (RFC 8555 §7.1.4, §8)."""
 
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from acme_server import jwk
 from acme_server.validation import kinds
@@ -13,7 +18,8 @@ from ca.config import Config
 from ca.errors import BadName
 from ca.names import parse_dns, parse_ip
 from ca.records import Name
-from tests.acme_server import signing
+from tests.acme_server import net, signing
+from tests.acme_server.acme_identifier import Draft
 from tests.acme_server.client import ERROR, Client, a_name
 from tests.acme_server.conftest import Town
 
@@ -45,7 +51,7 @@ HTTP = Config(acme={"challenges": ["http-01"]})  # type: ignore[arg-type]
 
 
 def test_a_host_name_may_be_proved_by_all() -> None:
-    assert kinds.offered(ALL, parse_dns("www.corp.test")) == ("http-01", "dns-01")
+    assert kinds.offered(ALL, parse_dns("www.corp.test")) == ("http-01", "dns-01", "tls-alpn-01")
     assert kinds.offered(HTTP, parse_dns("www.corp.test")) == ("http-01",)
 
 
@@ -57,7 +63,7 @@ def test_A33_a_wildcard_is_proved_by_dns_alone() -> None:
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "fd00::7"])
 def test_A34_an_address_is_never_proved_by_dns(address: str) -> None:
-    assert "dns-01" not in kinds.offered(ALL, parse_ip(address))
+    assert kinds.offered(ALL, parse_ip(address)) == ("http-01", "tls-alpn-01")
     with pytest.raises(BadName):
         kinds.demand_provable(Config(acme={"challenges": ["dns-01"]}), parse_ip(address))  # type: ignore[arg-type]
 
@@ -75,6 +81,37 @@ def test_A31_a_name_is_proved_by_dns01(registered: Client, town: Town) -> None:
     (authorization,) = registered.authorizations(order)
     (met,) = authorization.json["challenges"]
     assert (authorization.json["status"], met["type"], met["status"]) == ("valid", "dns-01", "valid")
+
+
+def test_A33_a_name_is_proved_by_tls_alpn_01(registered: Client, town: Town, tmp_path: Path) -> None:
+    name = a_name()
+    order = registered.order(name)
+    (authorization,) = registered.authorizations(order)
+    challenge = offered(registered, authorization, "tls-alpn-01")
+    draft = Draft(proof(registered, parse_dns(name), challenge).key_authorization, [name])
+    assert town.responder
+    town.responder.certificates[name] = draft.write(tmp_path / "challenge.pem")
+    registered.post(challenge["url"], {})
+    registered.wait(order)
+    (met,) = registered.authorizations(order)[0].json["challenges"]
+    assert (met["type"], met["status"]) == ("tls-alpn-01", "valid")
+
+
+def test_A34_an_address_is_proved_and_certified(registered: Client, town: Town) -> None:
+    address = "127.7.7.7"
+    with net.site(town.reply, address, port=town.http_port) as site:
+        order = registered.post(registered.url("newOrder"), {"identifiers": [{"type": "ip", "value": address}]})
+        registered.prove(order)
+        assert f"Host: {address}:{site.port}\r\n" in site.requests[0]
+    done = registered.finalize(registered.post(order.headers["Location"]), csr_for_address(address))
+    names = registered.chain(done)[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(one) for one in names.get_values_for_type(x509.IPAddress)] == [address]
+
+
+def csr_for_address(address: str) -> bytes:
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([])).add_extension(names, False)
+    return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def test_A17_a_domain_and_its_wildcard_in_one_order(registered: Client, town: Town) -> None:
