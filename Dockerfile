@@ -5,20 +5,27 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates python3 python3-pip softhsm2 \
  && rm -rf /var/lib/apt/lists/*
 
+# Each process has a user of its own (docs/operations.md). The numbers stay: volumes remember them.
+RUN groupadd --gid 900 certwright && groupadd --gid 906 certwright-records && groupadd --gid 907 certwright-clients \
+ && add() { groupadd --gid "$1" "certwright-$2" && useradd --uid "$1" --gid "$1" --groups "$3" --no-create-home --home-dir /var/lib/certwright \
+        --shell /usr/sbin/nologin "certwright-$2"; } \
+ && add 901 signer certwright \
+ && add 902 fetcher certwright \
+ && add 903 scheduler certwright,certwright-records,certwright-clients \
+ && add 904 status certwright,certwright-clients \
+ && add 905 web certwright,certwright-records,certwright-clients
+
 COPY . /opt/certwright
 RUN UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 /opt/certwright/certwright --version \
  && rm -rf /opt/certwright/.certwright/uv \
  && python3 -m compileall -q /opt/certwright/ca /opt/certwright/acme_server /opt/certwright/scheduler \
         /opt/certwright/web /opt/certwright/cli \
- && ln -s /opt/certwright/certwright /usr/local/bin/certwright \
- && useradd --system --uid 900 --no-create-home --home-dir /var/lib/certwright --shell /usr/sbin/nologin certwright \
- && install -d -o certwright -g certwright -m 0700 /var/lib/certwright
+ && ln -s /opt/certwright/certwright /usr/local/bin/certwright
 
-# One issuing key a node: the token lives in the volume and is not shared between containers.
-USER certwright
-WORKDIR /var/lib/certwright
+# It starts as root, which does nothing but make the places and drop each process to its user: deploy/compose.yaml
+# says which of root's capabilities that takes. One issuing key a node: the token in the volume is not shared.
 VOLUME /var/lib/certwright
-EXPOSE 8443 8080
+EXPOSE 443 80
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["certwright"]
-CMD ["serve", "--config", "/var/lib/certwright/certwright.toml"]
+CMD ["serve", "--config", "/etc/certwright/certwright.toml"]

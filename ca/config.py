@@ -40,12 +40,15 @@ from ca.errors import ConfigError
 
 SECURITY_KEYS = (
     "mode",
+    "users",
     "hsm",
-    "signer.longest_life",
-    "signer.rates",
+    "signer",
     "ca.permitted_names",
-    "acme.validation.allow_networks",
-    "acme.validation.deny_networks",
+    "ca.reserved_names",
+    "acme.external_account_required",
+    "acme.validation",
+    "server.trusted_proxies",
+    "profiles",
 )
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -68,6 +71,23 @@ class Section(BaseModel):
     """A table of the file: frozen, and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Users(Section):
+    """Who the processes run as in production: accounts and groups by name or number, each process its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    signer: str = Field("certwright-signer", description="user of the signer")
+    fetcher: str = Field("certwright-fetcher", description="user of the fetcher")
+    scheduler: str = Field("certwright-scheduler", description="user of the scheduler")
+    status: str = Field("certwright-status", description="user of the status plane")
+    web: str = Field("certwright-web", description="user of the web process")
+    everyone: str = Field("certwright", description="group of all five: configuration and counters")
+    records: str = Field(
+        "certwright-records", description="group of web and scheduler: records, publications, door key"
+    )
+    clients: str = Field("certwright-clients", description="group that reaches the signer: web, scheduler, status")
 
 
 class Server(Section):
@@ -247,6 +267,7 @@ class Config(BaseSettings):
     )
 
     mode: Literal["demo", "production"] = Field("production", description="demo: loopback only, 30 days, never trusted")
+    users: Users = Users()
     server: Server = Server()
     database: Database = Database()
     hsm: HSM = HSM()
@@ -258,6 +279,7 @@ class Config(BaseSettings):
     scheduler: Scheduler = Scheduler()
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
     _root: Path = PrivateAttr(Path("."))
+    _file: Path = PrivateAttr(Path("certwright.toml"))
 
     @model_validator(mode="after")
     def _responder_outlives_its_answers(self) -> "Config":
@@ -272,6 +294,11 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over file: the file's values arrive as initial values."""
         return (EnvSettingsSource(settings_cls), init_settings)
+
+    @property
+    def file(self) -> Path:
+        """The file that this was read from, absolute."""
+        return self._file
 
     def path(self, value: Path | str) -> Path:
         """A path of the configuration, made absolute from the file's folder."""
@@ -307,7 +334,7 @@ def load(path: Path | str | None = None) -> Config:
             f"A variable of the environment cannot be read: {error}.",
             next_step="Write lists and sections as JSON, for instance '[\"127.0.0.1:8053\"]'.",
         ) from None
-    config._root = path.resolve().parent
+    config._root, config._file = path.resolve().parent, path.resolve()
     return config
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from ca.errors import BadRequest, Unavailable
 from ca.records import Publication
+from ca.shared import make_folder, opened
 
 _MAGIC = b"CWP2"
 _NUMBER = 4
@@ -121,8 +122,9 @@ class Folder:
         """Alone with the paths of one bucket, among threads and processes."""
         locks = self.root / ".locks"
         try:
-            locks.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with open(locks / f"{zlib.crc32(path.encode()) % _BUCKETS:02d}", "w") as file:
+            make_folder(locks, 0o755)
+            name = locks / f"{zlib.crc32(path.encode()) % _BUCKETS:02d}"
+            with open(opened(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644), "w") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield
         except OSError as error:
@@ -147,9 +149,9 @@ def _boot() -> str:
 
 def _replace(target: Path, content: bytes) -> None:
     """Called under the lock of its path, so there is only one who writes the file beside it."""
-    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_folder(target.parent, 0o755)
     beside = target.parent / f".{target.name}.new"
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
+    with open(opened(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
         file.write(content)
     beside.replace(target)
 

@@ -26,6 +26,7 @@ from ca.keys.token import Token
 from ca.records import Actor
 from cli import signing
 from cli.files import write_whole
+from cli.privileges import prepare_places
 from cli.session import Session, operator
 from cli.shapes import ca_certificate
 
@@ -105,6 +106,7 @@ def _permitted(config: Config, options: Mapping[str, Any]) -> tuple[str, ...]:
 def perform(session: Session, plan: Plan) -> dict[str, Any]:
     """Holds the ceremony and publishes the first CRL; answers what there is now. May be done again after an error."""
     config = session.config
+    prepare_places(config)
     store.bring_up_to_date(config)
     with signing.signer(config, session.config_path) as signer, session.authority() as authority:
         outcome = _hold(authority, signer, plan)

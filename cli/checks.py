@@ -9,7 +9,7 @@ import shutil
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from cryptography import x509
@@ -23,6 +23,7 @@ from ca.errors import CAError, ConfigError, HSMUnavailable, NotFound
 from ca.folder import Folder
 from ca.keys.client import SignerClient, SignerHealth
 from ca.records import Issuer, Publication
+from cli import guards
 from cli.probe import http_door, https_door
 
 LITTLE_SPACE, NO_SPACE = 1 << 30, 100 << 20
@@ -83,7 +84,7 @@ def examine(path: Path) -> tuple[Finding, ...]:
     found = [_run("configuration", _configuration, patient)]
     if found[0].level == "fail":
         return tuple(found)
-    for name, check in CHECKS.items():
+    for name, check in {**CHECKS, **_places(patient)}.items():
         finding = _run(name, check, patient)
         said = next(
             (one.name for one in found if finding.level == one.level == "fail" and one.detail == finding.detail), ""
@@ -348,7 +349,24 @@ def _orphans(patient: Patient) -> str:
     return f"{len(patient.authority.store.orphans())} revoked orphans"
 
 
+def _places(patient: Patient) -> dict[str, Callable[[Patient], str]]:
+    """A line for each place; one line in their stead when they cannot even be told apart."""
+    try:
+        return {name: _guard(check) for name, check in guards.place_checks(patient.config).items()}
+    except ConfigError as error:
+        return {"places": partial(_raised, error)}
+
+
+def _raised(error: ConfigError, _patient: Patient) -> str:
+    raise error
+
+
+def _guard(check: Callable[[Config], str]) -> Callable[[Patient], str]:
+    return lambda patient: check(patient.config)
+
+
 CHECKS: Mapping[str, Callable[[Patient], str]] = {
+    **{name: _guard(check) for name, check in guards.CHECKS.items()},
     "module": _module,
     "pin": _pin,
     "disk": _disk,

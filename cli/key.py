@@ -11,6 +11,7 @@ import click
 from cli import shapes
 from cli.files import write_whole
 from cli.output import answer, facts, table
+from cli.privileges import become_owner
 from cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def provision(session: Session, directory: Path) -> None:
     """
     place = directory.resolve()
     config = session.config
+    if not session.dry_run:
+        become_owner(config, "signer", place)
     module = config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
     lines = [
         f"module = {json.dumps(module)}",

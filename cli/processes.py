@@ -6,6 +6,7 @@ a database that is not up to date it exits and names `certwright db migrate`.
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 SUPERVISOR = "CERTWRIGHT_SUPERVISOR_PID"
 """Set for supervised children: they die with that process, whatever kills it."""
+
+CERTWRIGHT = (sys.executable, "-P", "-m", "cli.main")
+"""The command line, for a child. -P: what lies in the folder where a person happens to stand is not imported."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -42,11 +46,13 @@ def become(kind: str, config: "Config", faces: frozenset[str]) -> int:
     """Runs that kind's main in this process and answers the exit code; raises CAError when started by hand."""
     import structlog
 
-    from ca import logs
+    from ca import logs, users
 
     logs.configure(kind)
-    _share_counters(config)
+    _leave_no_core()
     try:
+        users.demand(config, kind)
+        _share_counters(config)
         main = _main(KINDS[kind])
         main(config, faces) if kind == "web" else main(config)
     except CAError as error:
@@ -57,8 +63,18 @@ def become(kind: str, config: "Config", faces: frozenset[str]) -> int:
     return 0
 
 
+def _leave_no_core() -> None:
+    """A core file holds what memory holds: keys of the doors, passwords, tokens. Workers inherit this."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def _share_counters(config: "Config") -> None:
-    """Where the counters of this node's processes meet; set before anything counts."""
+    """Where the counters of this node's processes meet; set before anything counts.
+
+    In production the others may read the file of each, and only its own process writes it.
+    """
+    if config.mode == "production":
+        os.umask(0o027)
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         folder = config.path(config.server.metrics_dir)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

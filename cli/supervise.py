@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -20,8 +21,10 @@ import structlog
 
 from ca import logs, store
 from ca.config import Config
+from ca.errors import StoreUnavailable
+from cli.privileges import demand_root, dropped, is_roots_affair, prepare_places
 from cli.probe import doors
-from cli.processes import KINDS, SUPERVISOR, demand_free
+from cli.processes import CERTWRIGHT, KINDS, SUPERVISOR, demand_free
 
 DRAIN = ("web", "fetcher", "scheduler", "status", "signer")
 """No new work first, the key last: nobody is left alone with half of a deed."""
@@ -127,23 +130,45 @@ def run(config: Config, path: Path, faces: frozenset[str], told: Told) -> int:
     Raises Conflict for a busy port and StoreUnavailable or ConfigError before anything is started.
     """
     logs.configure("supervisor")
+    demand_root(config)
     for listen in (config.server.https_listen, config.server.http_listen):
         demand_free(listen, PORT_PATIENCE)
-    store.bring_up_to_date(config)
     environment = {**os.environ, **prepare(config), SUPERVISOR: str(os.getpid())}
+    _migrate(config, path)
     options = ["--config", str(path), "--faces", ",".join(sorted(faces))]
-    children = {
-        name: Child(name, [sys.executable, "-P", "-m", "cli.main", "serve", "--only", name, *options], environment)
-        for name in KINDS
-    }
+    children = {name: _child(config, name, options, environment) for name in KINDS}
     return asyncio.run(_supervise(children, _announce(config, told)))
 
 
+def _child(config: Config, name: str, options: Sequence[str], environment: Mapping[str, str]) -> Child:
+    command = dropped(config, name, [*CERTWRIGHT, "serve", "--only", name, *options])
+    return Child(name, command, _known(config, name, environment))
+
+
+def _migrate(config: Config, path: Path) -> None:
+    """Brings the tables up to date; root in production leaves that to the scheduler's user."""
+    if not is_roots_affair(config):
+        store.bring_up_to_date(config)
+        return
+    command = [*CERTWRIGHT, "db", "migrate", "--yes", "--quiet", "--config", str(path)]
+    done = subprocess.run(dropped(config, "scheduler", command), stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    if done.returncode:
+        raise StoreUnavailable("The tables cannot be brought up to date.", next_step="Mend what is said above.")
+
+
+def _known(config: Config, name: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment of one child: a PIN that stands in it is for the signer alone."""
+    kind, _, variable = config.hsm.pin_source.partition(":")
+    hidden = variable if kind == "env" and name != "signer" else ""
+    return {key: value for key, value in environment.items() if key != hidden}
+
+
 def prepare(config: Config) -> dict[str, str]:
-    """Makes what lives only as long as the service; answers the environment that tells the children of it."""
+    """Makes the places, and what lives as long as the service; answers the environment that tells children of it."""
     metrics = config.path(config.server.metrics_dir)
     shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(mode=0o700, parents=True)
+    prepare_places(config)
+    metrics.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
 
 

@@ -22,6 +22,7 @@ from ca.authority.issue import issue
 from ca.names import parse_any
 from ca.profiles import OWN_PROFILE
 from ca.records import SYSTEM, IssueRequest, Name
+from ca.shared import make_folder, opened
 
 KEEP = 3
 """How many renewals stay in the folder, for whoever has one open."""
@@ -29,7 +30,10 @@ KEEP = 3
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """A folder with `current/key.pem` (0600) and `current/chain.pem`, and the names it is for."""
+    """A folder with `current/key.pem` and `current/chain.pem`, and the names they are for.
+
+    The key's mode is 0600, and 0660 in a folder that web and scheduler share.
+    """
 
     folder: Path
     names: tuple[Name, ...]
@@ -70,8 +74,8 @@ def renew_if_due(desk: Desk, managed: Managed) -> bool:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Web and scheduler both look after the folder, and at a first start both at once."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as file:
+    make_folder(folder, 0o700)
+    with open(opened(folder / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -100,9 +104,9 @@ def _is_due(desk: Desk, managed: Managed) -> bool:
 def _write(folder: Path, key: bytes, chain: bytes) -> None:
     number = 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
     target = folder / f"{number:06d}"
-    target.mkdir(mode=0o700)
+    make_folder(target, 0o700)
     for name, body in (("key.pem", key), ("chain.pem", chain)):
-        with os.fdopen(os.open(target / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(opened(target / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())

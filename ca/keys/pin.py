@@ -16,6 +16,9 @@ import msgspec
 from ca.errors import ConfigError, HSMUnavailable, PinRefused
 from ca.keys.files import write_durably
 
+_BY_ACL = 0o037
+"""What a credential must not allow: systemd lets the unit's user read by an ACL, which shows as the group's r."""
+
 
 def read_pin(source: str, folder: Path) -> str:
     """The PIN of `file:PATH` (relative to `folder`), `env:NAME` or `credential:NAME` (systemd).
@@ -29,7 +32,7 @@ def read_pin(source: str, folder: Path) -> str:
     elif kind == "file":
         pin = _read(folder / value)
     elif kind == "credential":
-        pin = _read(Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials/none")) / value)
+        pin = _read(Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials/none")) / value, _BY_ACL)
     else:
         raise ConfigError(
             f"hsm.pin_source '{kind}:…' is no source.", next_step="Use file:PATH, env:NAME or credential:NAME."
@@ -39,9 +42,9 @@ def read_pin(source: str, folder: Path) -> str:
     return pin
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, forbidden: int = 0o077) -> str:
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        if stat.S_IMODE(path.stat().st_mode) & forbidden:
             raise HSMUnavailable(f"Others can read the PIN in {path}.", next_step=f"Run: chmod 600 {path}")
         return path.read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

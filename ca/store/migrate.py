@@ -11,6 +11,7 @@ import peewee
 from playhouse.migrations import Runner
 
 from ca.errors import StoreUnavailable
+from ca.shared import opened
 from ca.store.database import connect, disconnect, sqlite_path
 from ca.store.edge import translated
 from ca.store.rights import grant
@@ -83,7 +84,7 @@ def _migrations() -> list[Path]:
 def _make(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(opened(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreUnavailable(
             f"The database {path} cannot be made: {error.strerror}.", next_step="Check owner and mode of its folder."
@@ -101,6 +102,6 @@ def _locked(database: peewee.Database, path: Path | None, timeout: int) -> Itera
         finally:
             database.execute_sql("SELECT pg_advisory_unlock(%s)", (_ADVISORY_LOCK,))
         return
-    with open(f"{path}.migrating", "w") as file:
+    with open(opened(f"{path}.migrating", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

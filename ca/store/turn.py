@@ -15,6 +15,8 @@ from pathlib import Path
 
 import peewee
 
+from ca.shared import opened
+
 
 class Turn:
     """The queue of writers of one SQLite file. Threads share it; each process has its own."""
@@ -41,7 +43,7 @@ def _opened(database: Path) -> Iterator[int]:
     """The file beside the database, for whoever may use the database."""
     try:
         mode = database.stat().st_mode & 0o777
-        file = os.open(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        file = opened(f"{database}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     except OSError as error:
         raise peewee.OperationalError(f"unable to open {database}.turn: {error.strerror}") from error
     try:

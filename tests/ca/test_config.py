@@ -13,11 +13,14 @@ DEMO = 'mode = "demo"\n[ca]\npermitted_names = ["test"]\n'
 VALUES: dict[str, object] = {
     "mode": "demo",
     "hsm": {"token_label": "other"},
-    "signer.longest_life": 3650 * 86400,
-    "signer.rates": {"certificate_per_day": 1_000_000_000},
+    "users": {"web": "root"},
+    "signer": {"longest_life": 3650 * 86400, "rates": {"certificate_per_day": 1_000_000_000}},
     "ca.permitted_names": [],
-    "acme.validation.allow_networks": ["127.0.0.0/8"],
-    "acme.validation.deny_networks": [],
+    "ca.reserved_names": [],
+    "acme.external_account_required": "false",
+    "acme.validation": {"allow_networks": ["127.0.0.0/8"], "deny_networks": [], "resolvers": ["127.0.0.1:53"]},
+    "server.trusted_proxies": ["0.0.0.0/0"],
+    "profiles": {"server": {"permitted_names": ["**.example"]}},
 }
 
 

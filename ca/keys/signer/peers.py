@@ -1,4 +1,8 @@
-"""Who may ask for what: a table from the uid at the other end of the socket to keys and kinds."""
+"""Who may ask for what: a table from the uid at the other end of the socket to operations, keys and kinds.
+
+In production it has a line for each process (`RIGHTS`) and one for operators: root, and the signer's own user. In a
+demo whoever started it may do all. Who stands in no line is refused.
+"""
 
 import os
 import socket
@@ -6,9 +10,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ca.config import Config
 from ca.errors import Denied
 from ca.keys import wire
 from ca.records import SignKind
+from ca.users import resolve
 
 _UCRED = struct.Struct("3i")
 _EVERYTHING = "*"
@@ -34,11 +40,39 @@ FULL = Grant(
 )
 
 
-class Peers:
-    """The table. A uid that does not stand in it is refused; by default the signer's own uid may do all."""
+def _process(*operations: str, signs: tuple[SignKind, ...]) -> Grant:
+    return Grant(frozenset({"health", "keys", *operations}), frozenset({_EVERYTHING}), frozenset(signs))
 
-    def __init__(self, table: Mapping[int, Grant] | None = None) -> None:
-        self._table = {os.getuid(): FULL} if table is None else dict(table)
+
+RIGHTS: Mapping[str, Grant] = {
+    "web": _process("sign", "last-crl", signs=(SignKind.CERTIFICATE, SignKind.CRL, SignKind.OCSP)),
+    "scheduler": _process(
+        "sign",
+        "last-crl",
+        "renew-responder",
+        signs=(SignKind.CERTIFICATE, SignKind.CRL, SignKind.OCSP, SignKind.CHECKPOINT),
+    ),
+    "status": _process(signs=()),
+}
+"""What the processes do in production. To generate, certify and unlock is for operators; the fetcher asks nothing.
+
+The kind bounds the key too (`rules`): an issuing key signs certificates and CRLs, only a responder's OCSP answers.
+"""
+
+
+def table(config: Config) -> Mapping[int, Grant]:
+    """The table of a configuration. Raises `ConfigError` for users that do not exist or are the same."""
+    if config.mode != "production":
+        return {os.getuid(): FULL}
+    users = resolve(config.users)
+    return {0: FULL, users["signer"].uid: FULL, **{users[one].uid: grant for one, grant in RIGHTS.items()}}
+
+
+class Peers:
+    """The table at work. A uid that does not stand in it is refused."""
+
+    def __init__(self, table: Mapping[int, Grant]) -> None:
+        self._table = dict(table)
 
     def grant(self, uid: int) -> Grant:
         """The peer's rights. Raises `Denied`."""

@@ -11,7 +11,7 @@ from threading import Lock
 
 import msgspec
 
-from ca.errors import Conflict, HSMError, NotFound
+from ca.errors import ConfigError, Conflict, HSMError, NotFound
 from ca.keys.files import write_durably
 from ca.keys.ring import KeyState
 from ca.keys.signer.rules import KeyFacts
@@ -47,16 +47,21 @@ class Pinned(msgspec.Struct, frozen=True):
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     keys: tuple[Pinned, ...]
+    demo: bool = False
 
 
 class Pins:
     """The pinned keys by id, in the order of their making. Thread-safe; what it answers is on disk."""
 
-    def __init__(self, path: Path) -> None:
-        """Reads the file; no file means no keys yet. Raises `HSMError` when it is damaged."""
+    def __init__(self, path: Path, *, demo: bool = False) -> None:
+        """Reads the file; no file means no keys yet. `demo`: this is one, and what it pins stays one for good.
+
+        Raises `HSMError` when the file is damaged, `ConfigError` when it is a demo's and this is none.
+        """
         self._path = path
+        self._demo = demo
         self._lock = Lock()
-        self._keys: Mapping[str, Pinned] = {one.key.id: one for one in _read(path)}
+        self._keys: Mapping[str, Pinned] = {one.key.id: one for one in _read(path, demo)}
 
     def all(self) -> tuple[Pinned, ...]:
         """Every key, also those that were destroyed."""
@@ -84,7 +89,7 @@ class Pins:
     def _store(self, pinned: Pinned) -> None:
         keys = {**self._keys, pinned.key.id: pinned}
         try:
-            write_durably(self._path, msgspec.json.encode(_File(_FORMAT, tuple(keys.values()))))
+            write_durably(self._path, msgspec.json.encode(_File(_FORMAT, tuple(keys.values()), self._demo)))
         except OSError as error:
             raise HSMError(
                 f"The signer cannot write {self._path}: {error.strerror}.", next_step="Check space, owner and mode."
@@ -92,7 +97,7 @@ class Pins:
         self._keys = keys
 
 
-def _read(path: Path) -> tuple[Pinned, ...]:
+def _read(path: Path, demo: bool) -> tuple[Pinned, ...]:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_File)
     except FileNotFoundError:
@@ -104,4 +109,9 @@ def _read(path: Path) -> tuple[Pinned, ...]:
         ) from error
     if found.format != _FORMAT:
         raise HSMError(f"{path} has format {found.format}.", next_step="Run the release that wrote it, or a newer one.")
+    if found.demo and not demo:
+        raise ConfigError(
+            f"The keys in {path} were made by a demo, and a demo's keys never come into production.",
+            next_step="Begin anew: another signer.state_dir, another token, and 'certwright ca init'.",
+        )
     return found.keys

@@ -23,9 +23,10 @@ from ca.keys.signer.calls import Calls
 from ca.keys.signer.custody import Custody
 from ca.keys.signer.desk import Desk, Limits
 from ca.keys.signer.doors import Doors
+from ca.keys.signer.guard import demand_safe_surroundings
 from ca.keys.signer.lanes import Lanes
 from ca.keys.signer.ledger import Ledger
-from ca.keys.signer.peers import Peers
+from ca.keys.signer.peers import Peers, table
 from ca.keys.signer.pins import Pins
 from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
@@ -41,24 +42,25 @@ _EXIT_STUCK = 75
 
 
 def run(config: Config, clock: Clock = system_clock) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `CAError` when it cannot even listen.
+    """Serves until SIGTERM or SIGINT. Raises `CAError` when it cannot even listen, or may not (`guard`, `Pins`).
 
     A missing module, a missing token or a refused PIN does not end it: it listens, says so in its health,
     and recovers by itself as soon as it can.
     """
     logs.configure("signer")
     _forbid_dumps()
+    demand_safe_surroundings(config)
     state = config.path(config.signer.state_dir)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _only_signer(state)
-    pins = Pins(state / "keys.json")
+    pins = Pins(state / "keys.json", demo=config.mode == "demo")
     lanes = Lanes(config.hsm.sessions, config.signer.queue)
     custody = _custody(config, state, pins)
     limits = _limits(config)
     ledger = Ledger(_ledger_folder(state, pins))
     tally = Tally(ledger, clock)
     desk = Desk(custody, pins, lanes, Book(ledger, tally, clock), limits, clock)
-    doors = Doors(config.path(config.signer.socket), desk, Peers())
+    doors = Doors(config.path(config.signer.socket), desk, Peers(table(config)))
     custody.start()
     tally.start()
     doors.start()

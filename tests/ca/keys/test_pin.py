@@ -35,6 +35,19 @@ def test_a_pin_that_others_can_read_is_refused(pin_file: Path, tmp_path: Path) -
     assert raised.value.next_step == f"Run: chmod 600 {pin_file}"
 
 
+def test_a_credential_that_systemd_opens_by_an_acl_is_read(
+    pin_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The mask of an ACL stands where the group's bits are."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    pin_file.chmod(0o440)
+    assert read_pin("credential:pin", tmp_path) == "1234"
+    for mode in (0o444, 0o460):
+        pin_file.chmod(mode)
+        with pytest.raises(HSMUnavailable):
+            read_pin("credential:pin", tmp_path)
+
+
 @pytest.mark.parametrize("source", ["file:absent", "env:OUR_ABSENT_PIN", "credential:absent", "file:"])
 def test_a_missing_pin_says_where_it_was_looked_for(source: str, tmp_path: Path) -> None:
     with pytest.raises(HSMUnavailable):

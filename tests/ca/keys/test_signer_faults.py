@@ -200,16 +200,6 @@ def test_a_second_signer_on_the_same_state_is_refused(new_signer: Signer) -> Non
     assert answers(new_signer.client())
 
 
-def test_production_wants_hardware(new_signer: Signer) -> None:
-    path = new_signer.folder / "certwright.toml"
-    path.write_text(path.read_text().replace('mode = "demo"', 'mode = "production"'))
-    client = new_signer.start(ready=False)
-    assert "production mode wants hardware" in client.health().detail
-    new_signer.stop()
-    path.write_text(path.read_text().replace("[hsm]", "[hsm]\naccept_software_token = true"))
-    assert new_signer.start().health().software
-
-
 def test_a_state_folder_that_cannot_be_used_is_said_plainly(new_signer: Signer) -> None:
     (new_signer.folder / "state").mkdir()
     (new_signer.folder / "state" / "signer").mkdir()
