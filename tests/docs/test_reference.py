@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_event_is_explained_and_fired(event):
     assert event in _literals(), f"nobody fires {event}"
 
 
+@cache
 def _literals() -> set[str]:
     trees = [ast.parse(path.read_text()) for path in ROOMS if path != ROOT / "ca/journal/events.py"]
     return {
