@@ -25,6 +25,7 @@ _SHORTEST_PAUSE = 0.3
 CANARY_SECONDS = 10.0
 _FAULTS_SECONDS = 2.0
 _OPENING_SECONDS = 3.0
+_PATIENCE = 5.0
 _CANARY = b"certwright canary "
 
 # The same few keys are read for each signature.
@@ -70,11 +71,12 @@ class Custody:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the watch and logs out. Calls under way are waited for."""
+        """Ends the watch and logs out. Calls under way are waited for, for `_PATIENCE` seconds: one may hang."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join()
-        self._close(HSMUnavailable("The signer is stopping.", next_step="Ask again when it is back."))
+        self._thread.join(_PATIENCE)
+        if not self._thread.is_alive():
+            self._close(HSMUnavailable("The signer is stopping.", next_step="Ask again when it is back."))
 
     @contextmanager
     def token(self, seconds: float = SIGNING) -> Iterator[Token]:
@@ -179,11 +181,12 @@ class Custody:
         self._proved_at = time.monotonic()
 
     def _reopen(self) -> None:
-        with self._reopening, self.calls.under_way(OPENING):
+        with self._reopening:
             self._close(HSMUnavailable("The token is being opened again.", next_step="Ask again in a moment."))
             opened, why = None, self._why
             try:
-                opened = self._opened()
+                with self.calls.under_way(OPENING):
+                    opened = self._opened()
             except CAError as error:
                 self._report(error)
                 why = error
@@ -218,9 +221,10 @@ class Custody:
             self._opening_since = time.monotonic()
             if token:
                 self._why = why
-            self._changed.wait_for(lambda: self._users == 0)
-        if token:
-            with suppress(HSMError):
+            patience = _PATIENCE if self._stopping.is_set() else None
+            unused = self._changed.wait_for(lambda: self._users == 0, timeout=patience)
+        if token and unused:
+            with self.calls.under_way(OPENING), suppress(HSMError):
                 token.close()
 
     def _inspect_all(self, token: Token) -> None:
