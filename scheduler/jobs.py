@@ -8,6 +8,8 @@ from acme_server import validation
 from ca import publish
 from ca.authority import Authority, Report
 from ca.ceremony.spares import publish_due_spares
+from ca.errors import HSMError
+from scheduler import metrics
 
 REPLAYS_KEPT = 7 * 86400
 """Seconds that the outcome of a request with an Idempotency-Key is kept."""
@@ -67,6 +69,16 @@ def sweep_challenges(authority: Authority, _fence: int) -> Report:
 def feed_publications(authority: Authority, _fence: int) -> Report:
     """Brings this node's publication folder up to date with the rows."""
     return Report("feed_publications", publish.feed(authority.store, authority.publisher.folder))
+
+
+def watch_signer(authority: Authority, _fence: int) -> Report:
+    """Asks the signer how it is, for the metrics of this node. Raises `HSMUnavailable` when it does not answer."""
+    try:
+        metrics.show_signer(authority.signer.health())
+    except HSMError:
+        metrics.SIGNER_READY.set(0)
+        raise
+    return Report("watch_signer")
 
 
 def expire_idempotency(authority: Authority, _fence: int) -> Report:

@@ -1,6 +1,10 @@
 """What the scheduler counts; in files that the web process's /metrics reads (PROMETHEUS_MULTIPROC_DIR)."""
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from ca.keys.wire import SignerHealth, Times
 
 RUNS = Counter("certwright_job_runs_total", "Runs of a scheduled job, by result ok or failed.", ["job", "result"])
 DONE = Counter(
@@ -8,3 +12,46 @@ DONE = Counter(
 )
 SECONDS = Histogram("certwright_job_seconds", "Duration of a scheduled job.", ["job"], buckets=(0.01, 0.1, 1, 10, 60))
 LEASE = Gauge("certwright_scheduler_leader", "1 on the node that runs the jobs.", multiprocess_mode="mostrecent")
+
+SIGNER_READY = Gauge(
+    "certwright_signer_ready", "1 when the signer answers and can sign.", multiprocess_mode="mostrecent"
+)
+SIGNER_WAITING = Gauge(
+    "certwright_signer_waiting",
+    "Requests that wait in each lane of the signer.",
+    ["lane"],
+    multiprocess_mode="mostrecent",
+)
+SIGNER_LONGEST = Gauge(
+    "certwright_signer_longest_call_seconds",
+    "For how long the oldest call into the token has been running.",
+    multiprocess_mode="mostrecent",
+)
+SIGNER_WAIT = Gauge(
+    "certwright_signer_wait_seconds",
+    "Time until a request had its turn at the token, of the newest few hundred.",
+    ["lane", "quantile"],
+    multiprocess_mode="mostrecent",
+)
+HSM_SECONDS = Gauge(
+    "certwright_hsm_seconds",
+    "Time of a signature in the token, verified, of the newest few hundred.",
+    ["kind", "quantile"],
+    multiprocess_mode="mostrecent",
+)
+
+
+def show_signer(state: SignerHealth) -> None:
+    """What the signer says of itself, as gauges."""
+    SIGNER_READY.set(state.ok)
+    SIGNER_LONGEST.set(state.longest)
+    for lane, waiting in state.waiting.items():
+        SIGNER_WAITING.labels(lane).set(waiting)
+    _show(SIGNER_WAIT, state.waits)
+    _show(HSM_SECONDS, state.calls)
+
+
+def _show(gauge: Gauge, times: Mapping[str, Times]) -> None:
+    for name, one in times.items():
+        gauge.labels(name, "0.5").set(one.median)
+        gauge.labels(name, "0.95").set(one.p95)

@@ -36,6 +36,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("renew_responders", "scheduler.renewals", jobs.renew_responders),
     Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),
     Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True),
+    Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True),
     Job("expire_acme", "scheduler.expiry", jobs.expire_acme),
     Job("expire_idempotency", "scheduler.expiry", jobs.expire_idempotency),
 )

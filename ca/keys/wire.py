@@ -91,12 +91,21 @@ Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Health 
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """Median and 95th percentile of the newest few hundred calls, in seconds."""
+
+    median: float
+    p95: float
+
+
+@dataclass(frozen=True, slots=True)
 class SignerHealth:
     """How the signer is. `ok`: it can sign. `detail` says what is missing and what to do, for people.
 
     `token` describes the token and says when it is software. `faults` are keys that cannot be used, with
     the reason. `waiting` counts requests by lane, `signed` signatures by kind since the start. `longest` is for how
-    many seconds the oldest call into the token has been running.
+    many seconds the oldest call into the token has been running. `waits` are the times until a request had its turn,
+    by lane, `calls` those of signatures in the token, by kind.
     """
 
     ok: bool
@@ -109,6 +118,8 @@ class SignerHealth:
     waiting: dict[str, int] = field(default_factory=dict)
     signed: dict[str, int] = field(default_factory=dict)
     longest: float = 0.0
+    waits: dict[str, Times] = field(default_factory=dict)
+    calls: dict[str, Times] = field(default_factory=dict)
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):

@@ -83,6 +83,11 @@ class Service:
         assert requests.get(f"{self.demo.status}/crl/issuing-g1/full.crl", timeout=5).status_code in (200, 404)
         assert time.monotonic() - began < 3
 
+    def metric(self, line: str) -> float:
+        """The value of one line of `/metrics`."""
+        found = [one.rpartition(" ")[2] for one in self.get("/metrics").text.splitlines() if one.startswith(f"{line} ")]
+        return float(found[0])
+
     # --- ACME ------------------------------------------------------------------------------------
 
     def finalize(self) -> tuple[int, dict[str, Any], str]:
@@ -154,6 +159,7 @@ def _b64(data: bytes) -> str:
 def _environment(shim: Shim) -> dict[str, str]:
     """The demo over the shim; what may have been signed is swept soon, and a hang is known as one soon."""
     times = {"CERTWRIGHT_CA__INTENT_TIMEOUT": "10s", "CERTWRIGHT_SIGNER__TIMEOUT": f"{TIMEOUT}s"}
+    times["CERTWRIGHT_SCHEDULER__SWEEP"] = "2s"
     return {"CERTWRIGHT_HSM__MODULE": str(shim.path), **times, **shim.environment}
 
 
@@ -200,11 +206,14 @@ def test_a_bad_day_of_the_hsm(service: Service, fault: Fault) -> None:
             status, order, url = service.finalize()
             assert (status, order["status"]) in ((200, "processing"), (503, 503)), order
             waiting += [url] if status == 200 else []
+        eventually(lambda: service.metric("certwright_signer_ready") == 0, 10)
         refused = service.issue()
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) <= 30
     assert eventually(service.issues, 15) < 5 + 3 * (os.getloadavg()[0] > 4)
     eventually(service.ready, 10)
+    eventually(lambda: service.metric("certwright_signer_ready") == 1, 10)
+    assert 0 < service.metric('certwright_hsm_seconds{kind="certificate",quantile="0.95"}') < TIMEOUT
     # Those who waited get their certificate without asking again.
     eventually(lambda: all(service.order(url)["status"] == "valid" for url in waiting), 30)
     for url in waiting:

@@ -35,6 +35,7 @@ from ca.keys.signer.lanes import LANES, Lane, Lanes
 from ca.keys.signer.peers import Grant, permit
 from ca.keys.signer.pins import Pinned, Pins
 from ca.keys.signer.rates import Rate, Rates
+from ca.keys.signer.timings import Timings
 from ca.keys.token import Token, TokenKey
 from ca.records import Key, KeyPurpose, Responder, SignKind, serial_hex
 
@@ -69,6 +70,7 @@ class Desk:
         self._clock = clock
         self._rates = Rates(limits.rates, clock)
         self._signed: Counter[str] = Counter()
+        self._waits, self._calls = Timings(), Timings()
         self._making = Lock()
 
     def answer(self, grant: Grant, request: wire.Requests) -> wire.Answers:
@@ -92,8 +94,10 @@ class Desk:
         # Left from right to left: the turn at the token ends before the wait for the disk begins.
         entered = self._book.entered(deed, patience)
         with entered, self._turn(LANES[request.kind], request), self._custody.token(self._limits.seconds) as token:
+            self._waits.add(LANES[request.kind].value, time.monotonic() - until + patience)
             _must_be_in_time(until)
-            signature = self._verified(token, pinned, request.tbs)
+            with self._calls.timing(request.kind.value):
+                signature = self._verified(token, pinned, request.tbs)
         self._signed[request.kind.value] += 1
         return wire.Signature(request.id, signature)
 
@@ -251,6 +255,8 @@ class Desk:
             waiting=self._lanes.waiting(),
             signed=dict(self._signed),
             longest=self._custody.calls.longest(),
+            waits=self._waits.summary(),
+            calls=self._calls.summary(),
         )
 
     def unlock(self, request: wire.Unlock) -> wire.Done:
