@@ -120,12 +120,12 @@ def challenge_port() -> Iterator[int]:
 
 
 @contextmanager
-def webroot(folder: Path) -> Iterator[Path]:
-    """A web server on 127.0.0.1:5002 for clients that only write files; answers where the challenge files go."""
+def webroot(folder: Path, port: int = CHALLENGE_PORT) -> Iterator[Path]:
+    """A web server on 127.0.0.1:5002 (or `port`) for clients that only write files; answers where those go."""
     wellknown = folder / ".well-known" / "acme-challenge"
     wellknown.mkdir(parents=True)
     page = functools.partial(_Quiet, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", CHALLENGE_PORT), page)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), page)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
