@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+from urllib.parse import quote
 
 import peewee
 from playhouse.pool import PooledDatabase, PooledSqliteDatabase
@@ -86,6 +87,37 @@ def disconnect(database: peewee.Database) -> None:
     cast(PooledDatabase, database).close_all()
 
 
+class _OneFile(PooledSqliteDatabase):
+    """A pool over the file that stands at its path now, and never one that it made itself.
+
+    A new, empty file in place of one that was moved away would take the old one's WAL for its own and delete it, with
+    all in it that was committed. Connections to a file that stands elsewhere now are let go before they are lent.
+    """
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self._path = path
+        self._opened: dict[int, tuple[int, int] | None] = {}
+        super().__init__(f"file:{quote(str(path))}?mode=rw", uri=True, **options)  # type: ignore[no-untyped-call]
+
+    def _add_conn_hooks(self, conn: Any) -> None:
+        super()._add_conn_hooks(conn)  # type: ignore[misc]
+        self._opened[id(conn)] = _identity(self._path)
+
+    def _is_closed(self, conn: Any) -> bool:
+        if self._opened.get(id(conn)) == _identity(self._path):
+            return False
+        self._close_raw(conn)  # type: ignore[no-untyped-call]
+        return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _sqlite(path: Path, timeout: int) -> peewee.Database:
     pragmas = (
         ("busy_timeout", timeout * 1000),
@@ -93,8 +125,8 @@ def _sqlite(path: Path, timeout: int) -> peewee.Database:
         ("synchronous", "full"),
         ("foreign_keys", 1),
     )
-    return PooledSqliteDatabase(
-        str(path),
+    return _OneFile(
+        path,
         pragmas=pragmas,
         lock_type="IMMEDIATE",
         field_types={OCTET_TEXT: "TEXT"},

@@ -26,6 +26,11 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Try again; if it stays, look for a process that holds a transaction open.",
     ),
     (
+        ("unable to open",),
+        "The database's file is not there, or may not be opened.",
+        "Put it back where database.url points, and check its owner and mode; see docs/runbooks/database.md.",
+    ),
+    (
         ("is full", "no space left", "disk i/o error"),
         "The disk of the database is full or failing.",
         "Free space on it; nothing was written.",

@@ -15,6 +15,7 @@ from ca.store.marks import Marks
 from ca.store.migrate import waiting
 from ca.store.people import People
 from ca.store.publications import Publications
+from ca.store.pulse import PATIENCE, Pulse
 from ca.store.revocations import Revocations
 from ca.store.search import Search
 from ca.store.shards import Shards
@@ -42,6 +43,8 @@ class Store(
 ):
     """Every record of the authority, by subject; one class a subject, one database below them all."""
 
+    pulse: Pulse
+
     @classmethod
     def open(cls, url: str, *, timeout: int = 10) -> "Store":
         """Opens a migrated database. `timeout` is how long a writer waits for a lock, in seconds.
@@ -53,6 +56,7 @@ class Store(
         if path is not None and not path.is_file():
             raise StoreUnavailable(f"There is no database at {path}.", next_step="Run 'certwright db migrate'.")
         store = cls(*connect(url, timeout))
+        store.pulse = Pulse(Jobs(*connect(url, min(timeout, PATIENCE))))
         try:
             store._demand_tables()
         finally:
@@ -70,6 +74,7 @@ class Store(
     def close(self) -> None:
         """Closes every connection. The store may be used again: it opens new ones."""
         disconnect(self.database)
+        self.pulse.close()
 
     def _demand_tables(self) -> None:
         with translated(), self.database.connection_context():

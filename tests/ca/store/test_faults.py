@@ -2,8 +2,10 @@
 
 import importlib
 import multiprocessing
+import shutil
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -14,6 +16,7 @@ from ca.records import Publication
 from ca.store import Store, migrate, pending
 from ca.store.edge import unavailable
 from ca.store.office import Office
+from ca.store.pulse import Pulse
 from tests.ca.store.things import NOW, crashing, intent
 
 CRL = Publication("crl/a/0000.crl", b"x" * 2000, 1, "application/pkix-crl", NOW)
@@ -139,6 +142,67 @@ def test_an_idle_connection_that_was_cut_is_replaced(postgresql_url: str) -> Non
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
     assert store.issuers() == ()
     store.close()
+
+
+def test_a_file_that_vanishes_is_not_made_anew_and_goes_on_when_it_is_back(sqlite_url: str, tmp_path: Path) -> None:
+    """A new, empty file would delete the WAL, and with it what other processes have committed."""
+    store, place = Store.open(sqlite_url), tmp_path / "certwright.sqlite"
+    other = Store.open(sqlite_url)
+    store.put(CRL)
+    assert other.get(CRL.path)
+    place.rename(tmp_path / "elsewhere")
+    fails(lambda: other.put(_big(1)), "not there", "runbooks/database.md")
+    fails(lambda: other.get(CRL.path), "not there")
+    fails(lambda: store.put(_big(1)), "not there")
+    assert not place.exists()
+    (tmp_path / "elsewhere").rename(place)
+    other.put(_big(1))
+    assert [one.path for one in store.after(0)] == [CRL.path, "crl/a/1.crl"]
+    other.close()
+    store.close()
+
+
+def test_a_file_that_was_exchanged_is_seen_by_the_next_transaction(
+    sqlite_url: str, sqlite_template: Path, tmp_path: Path
+) -> None:
+    """A restored backup: nobody goes on writing into the old file."""
+    store = Store.open(sqlite_url)
+    store.put(CRL)
+    shutil.copy(sqlite_template, tmp_path / "restored")
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"certwright.sqlite{suffix}").rename(tmp_path / f"old{suffix}")
+    (tmp_path / "restored").rename(tmp_path / "certwright.sqlite")
+    assert store.after(0) == ()
+    store.put(_big(1))
+    store.close()
+    with sqlite3.connect(tmp_path / "old") as old:
+        assert old.execute("SELECT path FROM publication").fetchall() == [(CRL.path,)]
+
+
+# --- does it take writes? -----------------------------------------------------------------------
+
+
+def test_the_pulse_writes_seldom_while_all_is_well(store: Store) -> None:
+    now = [100.0]
+    pulse = Pulse(store, lambda: now[0])
+    for moment, written in ((100.0, "100.0"), (104.9, "100.0"), (105.0, "105.0")):
+        now[0] = moment
+        pulse.demand()
+        assert store.setting("pulse") == written
+
+
+def test_the_pulse_tells_of_a_lock_that_reads_do_not_notice_and_of_its_end(store: Store, store_url: str) -> None:
+    other = Store.open(store_url)
+    other.pulse.demand()
+    other.pulse = Pulse(other.pulse._office, lambda: 0.0)
+    with store.transaction():
+        store.set_setting("pulse", "held")
+        began = time.monotonic()
+        assert other.issuers() == ()
+        fails(other.pulse.demand, "busy")
+        assert time.monotonic() - began < 5
+    other.pulse.demand()
+    other.close()
 
 
 @pytest.mark.parametrize(
