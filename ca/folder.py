@@ -25,6 +25,7 @@ _NUMBER = 4
 """Octets of the length of the header, and of the CRC-32 over header and body, which follow the magic."""
 _BUCKETS = 64
 _GRAMMAR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){0,3}")
+_ROOM = 64 * 1024
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -102,6 +103,11 @@ class Folder:
                 return False
             _replace(self.root / publication.path, _render(publication))
             return True
+
+    def demand_room(self) -> None:
+        """Returns when a file can be written here now: it writes one. Raises `Unavailable`."""
+        with self._locked(".room"):
+            _replace(self.root / ".room", bytes(_ROOM))
 
     @property
     def fed(self) -> int:

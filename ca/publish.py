@@ -37,6 +37,11 @@ class Publisher:
         """What is published at a path, by its row. Raises `NotFound`."""
         return self.store.get(path)
 
+    def is_out(self, path: str) -> bool:
+        """Whether this node's folder has what the row says; a folder that took no file is fed later."""
+        there = self.folder.get(path)
+        return there is not None and there.version >= self.get(path).version
+
     def _write(self, stored: Publication) -> None:
         try:
             self.folder.apply(stored)

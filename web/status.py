@@ -120,14 +120,31 @@ class StatusPlane:
         return _good(reply(shelved, environ, self.clock(), ranges=path.startswith("crl/")))
 
     def ready(self, _environ: Environ, _: str) -> Result:
-        """200 when the roots are published and readable here; without them there is nothing to serve."""
-        if self.shelf.find("roots.pem") is None:
+        """200 when the roots are readable here and no CRL of an issuing CA in office has ended: this folder is fed.
+
+        The root's CRLs come from a ceremony: no other host could do better.
+        """
+        if self.shelf.find("roots.pem") is None or any(self._ended_crls()):
             return _unready()
         return "ok", _text("200 OK")
+
+    def _ended_crls(self) -> Iterator[str]:
+        now = self.clock()
+        for name in (one for one in self.shelf.names("ca") if one.endswith(".cer")):
+            issuer = self.shelf.find(name)
+            if issuer is not None and _in_office(issuer.publication.body, now):
+                paths = self.shelf.names(f"crl/{name[len('ca/') : -len('.cer')]}")
+                yield from (path for path in paths if (found := self.shelf.find(path)) and found.expired(now))
 
     def nothing(self, _environ: Environ, _: str) -> Result:
         """Behind every other path."""
         return _missing()
+
+
+def _in_office(certificate: bytes, now: int) -> bool:
+    """Whether it is an issuing CA's, and has not ended."""
+    ca = x509.load_der_x509_certificate(certificate)
+    return ca.issuer != ca.subject and now < ca.not_valid_after_utc.timestamp()
 
 
 # --- from a request to the path of its answer ---------------------------------------------------

@@ -40,6 +40,10 @@ def _responder(desk: Desk) -> None:
     desk.responder(desk.active_issuer().id)
 
 
+def _publication(desk: Desk) -> None:
+    desk.publisher.folder.demand_room()
+
+
 def _crl(desk: Desk) -> None:
     issuer = desk.active_issuer()
     now = desk.clock()
@@ -56,5 +60,6 @@ CHECKS: dict[str, Callable[[Desk], None]] = {
     "issuer": _issuer,
     "signer": _signer,
     "responder": _responder,
+    "publication": _publication,
     "crl": _crl,
 }

@@ -2,11 +2,12 @@
 
 import time
 
+from ca import crl
 from ca.authority.answers import publish_answers
 from ca.authority.crls import try_list
 from ca.authority.desk import Desk
 from ca.authority.report import Revoked
-from ca.errors import BadRevocationReason, HSMError, NotFound, StoreUnavailable
+from ca.errors import BadRevocationReason, HSMError, NotFound, StoreUnavailable, Unavailable
 from ca.records import REASON_CODES, Actor, Certificate, Event, Reason, Revocation, serial_hex, serial_shard
 
 LEAF_REASONS = frozenset(Reason) - {Reason.CA_COMPROMISE, Reason.AA_COMPROMISE, Reason.CERTIFICATE_HOLD}
@@ -50,9 +51,10 @@ def _publish(desk: Desk, fact: Revocation) -> bool:
         pass  # a short-lived certificate with noRevAvail has no answers; its CRL entry does no harm
     except (HSMError, StoreUnavailable):
         return False
+    shard = serial_shard(fact.serial)
     try:
-        return try_list(desk, fact.issuer, serial_shard(fact.serial))
-    except (HSMError, StoreUnavailable):
+        return try_list(desk, fact.issuer, shard) and desk.publisher.is_out(crl.shard_path(fact.issuer, shard))
+    except Unavailable:
         return False
 
 

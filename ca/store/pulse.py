@@ -12,7 +12,7 @@ from ca.store.jobs import Jobs
 EVERY = 5.0
 """Seconds for which a write that succeeded says that the next one will."""
 
-PATIENCE = 2
+PATIENCE = 1
 """Seconds that it waits for a lock or a server."""
 
 _NAME = "pulse"
@@ -33,6 +33,10 @@ class Pulse:
         self._until = 0.0
         self._office.set_setting(_NAME, str(now))
         self._until = now + EVERY
+
+    def forget(self) -> None:
+        """The next `demand` writes, whenever the last one did."""
+        self._until = 0.0
 
     def close(self) -> None:
         """Closes its connection; the next `demand` opens another."""

@@ -254,6 +254,16 @@ def test_a_staple_file_is_the_ocsp_answer(plane: Plane, client: Client, clock: O
     assert client.get(path).status_code == 404, "an expired answer would take the server's stapling down"
 
 
+def test_ready_wants_crls_that_have_not_ended(plane: Plane, client: Client, clock: OwnClock) -> None:
+    """A folder that is not fed any more: another host may do better."""
+    plane.publish_crl()
+    assert client.get("/ready").status_code == 200
+    clock.now += 7 * 86400
+    assert client.get("/ready").status_code == 503
+    plane.put("crl/issuing-g1/0000.crl", b"a newer one", "application/pkix-crl", 8 * 86400, 2)
+    assert client.get("/ready").status_code == 200
+
+
 def test_ready_wants_the_roots(plane: Plane, client: Client) -> None:
     assert client.get("/ready").data == b"OK\n"
     (plane.folder.root / "roots.pem").unlink()

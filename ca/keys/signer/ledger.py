@@ -6,7 +6,9 @@
 
 Those who record at the same time share one fsync: whoever comes while one is under way waits for it and for
 the next, and nobody waits for company. A crash leaves at most one unfinished frame, which told of signatures
-that never left; it is cut off at the next start. Whatever else is not as it was written stops the signing.
+that never left; it is cut off at the next start. A disk that is full lets nothing out, and all is well again when
+it has room. After a failed fsync nothing is signed until a restart: what is in the file is not known to be on the
+disk, so the restart writes it again. Whatever else is not as it was written stops the signing.
 """
 
 import os
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Condition
+from threading import Condition, Lock
 
 import msgspec
 import structlog
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 
 SEGMENT_OCTETS = 64 << 20
 _FRAME_OCTETS = 4 << 20
+_ROOM_OCTETS = 64 << 10
 _CATCH_UP = 1024
 
 AHEAD = 300
@@ -82,6 +85,9 @@ class Ledger:
         self._segment = segment
         self._sync = sync
         self._fault: LedgerBroken | None = None
+        self._trouble: LedgerBroken | None = None
+        self._behind = False
+        self._counting = Lock()
         self._writing = _Writing()
         self._queue: list[_Ticket] = []
         self._flushing = False
@@ -100,10 +106,14 @@ class Ledger:
         """Returns when the ledger can be written. Raises `LedgerBroken`: then nothing may be signed."""
         if self._fault:
             raise LedgerBroken(self._fault.detail, next_step=self._fault.next_step)
+        if self._behind:
+            self._count_missed()
 
     def fault(self) -> LedgerBroken | None:
-        """Why the ledger cannot be written; None when it can."""
-        return self._fault
+        """Why the ledger cannot be written; None when it can. After a write that failed, the disk is tried again."""
+        if self._fault is None and self._trouble is not None:
+            self._try_again()
+        return self._fault or self._trouble
 
     def end(self) -> Place:
         """The place behind the last entry that is on disk."""
@@ -214,11 +224,12 @@ class Ledger:
         self._append(octets)
         last = entries[-1]
         self._writing.end = Place(end.segment, end.offset + len(octets), last.counter, last.time, chain)
+        self._trouble = None
         try:
             self._index.count(entries, self._writing.end)
         except LedgerBroken as error:
-            # The entries are on disk: these signatures may leave, and nothing more until a restart has read them.
-            self._fail(error)
+            # The entries are on disk: these signatures may leave, and nothing more until the index has counted them.
+            self._behind, self._trouble = True, error
 
     def _append(self, octets: bytes) -> None:
         descriptor, before = self._writing.descriptor, self._writing.end.offset
@@ -236,13 +247,35 @@ class Ledger:
                 next_step="Treat the serial as signed. Mend the disk, then restart the signer.",
             ) from error
 
+    def _try_again(self) -> None:
+        """Is there room again? Tried beside the ledger: while nobody is sent here, nothing else would find out."""
+        room = self._folder / ".room"
+        try:
+            room.write_bytes(bytes(_ROOM_OCTETS))
+            self._count_missed()
+            self._trouble = None
+        except OSError as error:
+            self._trouble = disk.broken(f"The ledger could not be written: {error.strerror}.")
+        except LedgerBroken as error:
+            self._trouble = error
+        finally:
+            room.unlink(missing_ok=True)
+
+    def _count_missed(self) -> None:
+        """Has the index count what it could not count when it was written. Raises `LedgerBroken` if it still cannot."""
+        with self._counting:
+            if self._behind:
+                self._catch_up(self._index.place())
+                self._behind = False
+
     def _take_back(self, offset: int, error: OSError) -> None:
         """A frame that could not be written whole (a full disk) goes; then the next attempt may succeed."""
         try:
             os.ftruncate(self._writing.descriptor, offset)
         except OSError as worse:
             self._fail(disk.broken(f"The ledger could not be written, nor set back: {worse.strerror}."))
-        raise disk.broken(f"The ledger could not be written: {error.strerror}.") from error
+        self._trouble = disk.broken(f"The ledger could not be written: {error.strerror}.")
+        raise self._trouble from error
 
     def _turn_page(self) -> None:
         """Begins the next segment when this one is full."""
@@ -273,10 +306,24 @@ class Ledger:
             if known:
                 raise disk.broken(f"The ledger in {self._folder} is gone: its index knows {known.counter} entries.")
             self._begin(1, disk.EMPTY)
+        else:
+            self._write_again(known)
         end = self._catch_up(known)
         self._writing.descriptor = _open_to_append(self._folder, end.segment)
         self._cut(end)
         self._writing.end = end
+
+    def _write_again(self, known: Place | None) -> None:
+        """What the index does not vouch for may be in memory alone and look clean, if an fsync has failed there."""
+        last = disk.segments(self._folder)[-1]
+        with disk.segment_path(self._folder, last).open("r+b") as file:
+            since = file.seek(known.offset if known and known.segment == last else 0)
+            left = file.read()
+            if left:
+                file.seek(since)
+                file.write(left)
+                file.flush()
+                self._sync(file.fileno())
 
     def _catch_up(self, known: Place | None) -> Place:
         """Counts what the index does not know yet, verifying it; answers the end of the last whole frame."""

@@ -377,3 +377,14 @@ def test_a_restart_with_many_entries_is_quick(tmp_path: Path) -> None:
     with opened(folder) as ledger:
         ledger.check()
     assert time.monotonic() - start < 0.5
+
+
+def test_what_the_index_does_not_vouch_for_is_written_and_synced_again(folder: Path) -> None:
+    """After a failed fsync it may be in memory alone, and look to the kernel as if it were on the disk."""
+    without_index(folder)
+    before, synced = only(folder).read_bytes(), []
+    with opened(folder, sync=lambda descriptor: synced.append(os.path.realpath(f"/proc/self/fd/{descriptor}"))):
+        assert synced == [str(only(folder))]
+    with opened(folder, sync=synced.append):
+        assert len(synced) == 1, "the index vouches for all of it"
+    assert only(folder).read_bytes() == before

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from ca.errors import CAError, LedgerBroken, SigningRefused, StalePublication
+from ca.errors import CAError, LedgerBroken, PossiblySigned, SigningRefused, StalePublication
 from ca.keys import ledger
 from ca.keys.algorithms import signature_hash
 from ca.keys.client import private_key
 from ca.keys.ledger import Entry
 from ca.records import SignKind
 from tests.ca.keys.world import Signer, crl_of, issuer_of, leaf, ocsp_answer, wait_until
+from tests.faults.disks import failing_fsync
 
 
 def folder(signer: Signer) -> Path:
@@ -98,3 +99,28 @@ def test_a_signer_whose_ledger_is_damaged_listens_says_so_and_signs_nothing(new_
     assert "docs/keys.md" in health.detail
     with pytest.raises(LedgerBroken, match="was cut or changed"):
         leaf(client, key, issuer)
+
+
+def test_after_a_failed_fsync_no_signature_leaves_until_a_restart_has_written_it_again(
+    new_signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel forgets what it could not write and says so once: a second fsync that succeeds means nothing."""
+    fsync = failing_fsync(tmp_path)
+    for name, value in fsync.environment.items():
+        monkeypatch.setenv(name, value)
+    client = new_signer.start()
+    key, issuer = issuer_of(client, "issuing-g1")
+    leaf(client, key, issuer)
+    with fsync.failing(".ledger"):
+        with pytest.raises(PossiblySigned, match="could not be made durable"):
+            leaf(client, key, issuer, serial=4711)
+        assert "could not be made durable" in client.health().detail
+    with pytest.raises(LedgerBroken, match="could not be made durable"):
+        leaf(client, key, issuer)
+    assert not client.health().ok
+    new_signer.stop(signal.SIGKILL)
+    client = new_signer.start()
+    with pytest.raises(SigningRefused, match="already"):
+        leaf(client, key, issuer, serial=4711)
+    leaf(client, key, issuer)
+    assert len(entries(new_signer, "certificate")) == 3
