@@ -210,6 +210,13 @@ class LedgerBroken(HSMUnavailable):
     exit_code = 1
 
 
+class ClockWrong(HSMUnavailable):
+    """The wall clock moved by more than five minutes: nothing is signed, expired or purged until it is right."""
+
+    code = "clock-wrong"
+    exit_code = 1
+
+
 # --- what must never happen, and is stopped -----------------------------------------------------
 
 

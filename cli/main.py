@@ -19,6 +19,7 @@ from cli.processes import join_supervisor
 from cli.session import Session, config_option
 
 NOUNS: Mapping[str, str] = {
+    "doctor": "Check everything, and say what to do about what is wrong.",
     "db": "The database's tables.",
     "config": "The configuration and where each value comes from.",
     "ca": "The hierarchy: root and issuing CAs.",
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("cli.demo:demo", "Start a whole CA on this machine, to try it."),
     "serve": ("cli.serve:serve", "Run the service: all its processes, or one of them."),
     "doctor": ("cli.doctor:doctor", "Check everything, and say what to do about what is wrong."),
+    "doctor clock": ("cli.clock:clock", "Say whether the wall clock is believed, and accept it."),
     "db migrate": ("cli.db:migrate", "Bring the tables up to date."),
     "db status": ("cli.db:status", "Say which migrations wait."),
     "config check": ("cli.config:check", "Check the configuration file."),
@@ -93,14 +95,27 @@ class Verbs(click.Group):
         self.prefix = prefix
         self.params.append(config_option())
 
+    def stand_alone(self, command: click.Command) -> click.Group:
+        """The same noun, which is a command too when no verb follows."""
+        own = command.callback
+
+        def callback(*words: object, **options: object) -> object:
+            return None if click.get_current_context().invoked_subcommand or own is None else own(*words, **options)
+
+        self.callback, self.params, self.help = callback, command.params, command.help
+        self.invoke_without_command = True
+        return self
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        names = (name.removeprefix(self.prefix) for name in (*COMMANDS, *NOUNS) if name.startswith(self.prefix))
+        every = dict.fromkeys((*COMMANDS, *NOUNS))
+        names = (name.removeprefix(self.prefix) for name in every if name.startswith(self.prefix))
         return [name for name in names if " " not in name]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         whole = self.prefix + cmd_name
         if whole in NOUNS:
-            return Verbs(cmd_name, f"{whole} ", NOUNS[whole])
+            noun = Verbs(cmd_name, f"{whole} ", NOUNS[whole])
+            return noun.stand_alone(load(cmd_name, *COMMANDS[whole])) if whole in COMMANDS else noun
         return load(cmd_name, *COMMANDS[whole]) if whole in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import threading
+from dataclasses import dataclass, field
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from ca import logs
 from ca.authority import open_authority
-from ca.clock import at, system_clock
+from ca.clock import Reading, at, system_clock, system_reading
 from ca.config import Config
 from scheduler.lease import Lease
 from scheduler.run import Runner
@@ -24,6 +25,12 @@ from scheduler.timetable import TIMETABLE, Job
 
 AGAIN = (1, 2, 4)
 """Seconds after which a job is tried again that found signer or database away; the last one until they are back."""
+
+LOOK = 1.0
+"""Seconds between two looks at the clocks."""
+
+STEP = 2
+"""Seconds by which the wall clock has been set, when it was not only corrected."""
 
 
 def run(config: Config) -> None:
@@ -37,8 +44,10 @@ def run(config: Config) -> None:
     lease.start()
     waker = build(Runner(authority, lease))
     waker.start()
+    steps = Steps()
     structlog.get_logger().info("scheduler.started", jobs=len(TIMETABLE))
-    stop.wait()
+    while not stop.wait(LOOK):
+        wake_after_a_step(waker, steps)
     waker.shutdown(wait=True)
     lease.stop()
     authority.store.close()
@@ -78,6 +87,25 @@ class Waking:
             return
         pause = min(next(self._pauses, AGAIN[-1]), self._job.interval(self._runner.authority.config))
         self._waker.modify_job(self._job.name, next_run_time=at(system_clock() + pause))
+
+
+@dataclass
+class Steps:
+    """Notices that the wall clock was set."""
+
+    last: Reading = field(default_factory=system_reading)
+
+    def since(self) -> bool:
+        """Whether it was set, rather than corrected, since the last time that this was asked."""
+        before, self.last = self.last, system_reading()
+        return abs((self.last.wall - before.wall) - (self.last.boot - before.boot)) > STEP
+
+
+def wake_after_a_step(waker: BackgroundScheduler, steps: Steps) -> None:
+    """APScheduler waits for times of the wall clock: one that was set back would leave every job asleep until then."""
+    if steps.since():
+        for job in waker.get_jobs():
+            job.modify(next_run_time=at(system_clock()))
 
 
 def holder() -> str:

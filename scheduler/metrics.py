@@ -13,6 +13,12 @@ DONE = Counter(
 SECONDS = Histogram("certwright_job_seconds", "Duration of a scheduled job.", ["job"], buckets=(0.01, 0.1, 1, 10, 60))
 LEASE = Gauge("certwright_scheduler_leader", "1 on the node that runs the jobs.", multiprocess_mode="mostrecent")
 
+CLOCK_SKEW = Gauge(
+    "certwright_clock_skew_seconds",
+    "How far this node's wall clock is ahead of what it is held against; below zero: behind.",
+    multiprocess_mode="mostrecent",
+)
+
 SIGNER_READY = Gauge(
     "certwright_signer_ready", "1 when the signer answers and can sign.", multiprocess_mode="mostrecent"
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from ca.authority import Authority, Report
-from ca.errors import CAError, LeaseLost, NotFound, StoreUnavailable, Unavailable
+from ca.errors import CAError, ClockWrong, LeaseLost, NotFound, StoreUnavailable, Unavailable
 from ca.records import SYSTEM, Event
 from scheduler import metrics
 from scheduler.lease import Lease
@@ -25,21 +25,23 @@ class Runner:
     _said: dict[str, str] = field(default_factory=dict)
 
     def run(self, job: Job) -> bool:
-        """Runs it, unless another node holds the lease. Never raises.
+        """Runs it, unless another node holds the lease, or it goes by a wall clock that is wrong. Never raises.
 
         Answers False when the signer or the database was away, so that it is worth trying again soon.
         """
         try:
             fence = 0 if job.everywhere else self.lease.fence()
-        except LeaseLost:
-            return True
+            if not job.timeless:
+                self.authority.wall.demand()
+        except (LeaseLost, ClockWrong):
+            return True  # the alarm of a wrong clock is raised by its own job
         return self._run(job, fence)
 
     def _run(self, job: Job, fence: int) -> bool:
         started, began, away = self.authority.clock(), time.monotonic(), False
         try:
             report = job.run(self.authority, fence)
-        except LeaseLost:
+        except (LeaseLost, ClockWrong):
             return True
         except CAError as error:
             away = isinstance(error, Unavailable)

@@ -12,12 +12,16 @@ from scheduler import jobs
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`every` is the configuration key of its interval; a job runs under the lease unless each node needs it."""
+    """`every` is the configuration key of its interval; a job runs under the lease unless each node needs it.
+
+    `timeless` jobs go by no time: they run while the wall clock is wrong, and no other does.
+    """
 
     name: str
     every: str
     run: Callable[[Authority, int], Report]
     everywhere: bool = False
+    timeless: bool = False
 
     def interval(self, config: Config) -> int:
         """Seconds between two looks."""
@@ -26,7 +30,8 @@ class Job:
 
 
 TIMETABLE: tuple[Job, ...] = (
-    Job("sequence_journal", "audit.sequence_every", jobs.sequence_journal),
+    Job("watch_clock", "scheduler.sweep", jobs.watch_clock, everywhere=True, timeless=True),
+    Job("sequence_journal", "audit.sequence_every", jobs.sequence_journal, timeless=True),
     Job("publish_crls", "scheduler.crl", jobs.publish_crls),
     Job("publish_root_crls", "scheduler.crl", jobs.publish_root_crls),
     Job("refresh_ocsp", "scheduler.ocsp", jobs.refresh_ocsp),
@@ -35,8 +40,8 @@ TIMETABLE: tuple[Job, ...] = (
     Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),
     Job("renew_responders", "scheduler.renewals", jobs.renew_responders),
     Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),
-    Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True),
-    Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True),
+    Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True, timeless=True),
+    Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),
     Job("expire_acme", "scheduler.expiry", jobs.expire_acme),
     Job("expire_idempotency", "scheduler.expiry", jobs.expire_idempotency),
 )

@@ -139,7 +139,8 @@ def _sign_all(
     def sign(item: tuple[OcspMark, int, int]) -> list[Publication]:
         mark, this_update, next_update = item
         status = _status(desk, mark)
-        this_update = max(this_update, status.revoked_at)
+        this_update = max(this_update, status.revoked_at, _published_at(desk, certificate, mark, this_update))
+        next_update = max(next_update, min(this_update + desk.config.ca.ocsp_life, responder.not_after))
         return [
             Publication(
                 answer_path(cert_id(certificate, mark.serial, algorithm)),
@@ -156,6 +157,16 @@ def _sign_all(
         return [sign(work[0])]
     with ThreadPoolExecutor(_SIGNERS) as pool:
         return list(pool.map(sign, work))
+
+
+def _published_at(desk: Desk, issuer: x509.Certificate, mark: OcspMark, this_update: int) -> int:
+    """thisUpdate of the published answer, where an accepted clock is behind it: times never run backwards (INC-02)."""
+    if this_update >= desk.wall.latest():
+        return 0
+    try:
+        return desk.publisher.get(answer_path(cert_id(issuer, mark.serial, next(iter(ALGORITHMS))))).this_update
+    except NotFound:
+        return 0
 
 
 def _status(desk: Desk, mark: OcspMark) -> Status:

@@ -1,5 +1,6 @@
 """`Authority`: the list of use cases, each a line that names the module where it is told."""
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from ca.authority import revoke as revocation
 from ca.authority.desk import Desk
 from ca.authority.reconcile import Reconciliation
 from ca.authority.report import Check, Report, Revoked
-from ca.clock import Clock, system_clock
+from ca.authority.wallclock import WallClock
+from ca.clock import Clock, Skew, system_clock
 from ca.config import Config
 from ca.folder import Folder
 from ca.journal import Journal
@@ -107,6 +109,16 @@ class Authority(Desk):
 
     # --- watching -----------------------------------------------------------------------------
 
+    def watch_clock(self) -> Skew:
+        """Holds this node's wall clock against what was believed; raises the alarm: see `ca.authority.wallclock`."""
+        return self.wall.watch(self.journal, platform.node())
+
+    def accept_clock(self, actor: Actor) -> Skew:
+        """Has signer and authority believe this node's wall clock as it is. Raises `ClockWrong`, the HSM family."""
+        found = self.wall.accept(self.journal, platform.node(), actor)
+        self.signer.accept_clock()
+        return found
+
     def health(self) -> tuple[Check, ...]:
         """Every health check of the authority; never raises."""
         return health.health(self)
@@ -141,12 +153,14 @@ def open_authority(config: Config, clock: Clock = system_clock, places: int = PL
     store: Store = open_store(config)
     folder = Folder(Path(config.path(config.ca.publication_dir)))
     profiles = compile_all(config)
+    wall = WallClock(store, clock)
     return Authority(
         config=config,
-        clock=clock,
+        clock=wall if clock is system_clock else clock,
+        wall=wall,
         store=store,
         signer=SignerClient(config.path(config.signer.socket), timeout=float(config.signer.timeout), places=places),
-        journal=Journal(store, clock),
+        journal=Journal(store, wall),
         publisher=Publisher(store, folder),
         profiles=profiles,
         policy=Policy(config, profiles),

@@ -126,7 +126,8 @@ def _read(desk: Desk, issuer: Issuer, shard: int, above: _Out) -> _Draft:
         now = desk.clock()  # behind the lock: with the number, the time rises too
         state = store.number_crl(issuer.id, shard, now, above.number)
         store.write_entries((fact, crl.entry(fact)) for fact in store.unwritten(issuer.id, shard))
-        entries = store.entries(issuer.id, shard, not_after_from=state.this_update)
+        # After an accepted step back the last thisUpdate lies ahead: what has not ended by the clock stays, too.
+        entries = store.entries(issuer.id, shard, not_after_from=min(state.this_update, now))
         changes = _changes(desk, state)
         newest = store.newest_revocation(issuer.id, shard)
         closed = shard != crl.FULL and not state.open

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
+from ca.authority.wallclock import WallClock
 from ca.clock import Clock
 from ca.config import Config
 from ca.errors import HSMUnavailable, NotFound
@@ -27,6 +28,7 @@ class Desk:
 
     config: Config
     clock: Clock
+    wall: WallClock
     store: Store
     signer: SignerClient
     journal: Journal

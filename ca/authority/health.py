@@ -26,6 +26,10 @@ def _store(desk: Desk) -> None:
     desk.store.pulse.demand()
 
 
+def _clock(desk: Desk) -> None:
+    desk.wall.demand()
+
+
 def _issuer(desk: Desk) -> None:
     desk.active_issuer()
 
@@ -57,6 +61,7 @@ def _crl(desk: Desk) -> None:
 
 CHECKS: dict[str, Callable[[Desk], None]] = {
     "database": _store,
+    "clock": _clock,
     "issuer": _issuer,
     "signer": _signer,
     "responder": _responder,

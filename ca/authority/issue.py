@@ -38,9 +38,10 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
 
     `within` runs inside transaction A, before the intent: it checks the asker's own rows under lock and may
     raise. `after` runs inside transaction B. Raises `PolicyDenied` and `LintFailed` (nothing written but the
-    refusal's journal entry), `HSMUnavailable` or `HSMBusy` (nothing signed), `PossiblySigned` (the serial is
-    lost), `Abandoned` (the sweep was faster). Calling it twice issues twice: idempotency is the asker's row.
+    refusal's journal entry), `HSMUnavailable`, `ClockWrong` or `HSMBusy` (nothing signed), `PossiblySigned` (the
+    serial is lost), `Abandoned` (the sweep was faster). Calling it twice issues twice: idempotency is the asker's row.
     """
+    desk.wall.demand()
     profile = desk.profile(request.profile)
     issuer = desk.active_issuer(request.issuer)
     prepared = _prepare(desk, request, profile, issuer)

@@ -19,7 +19,7 @@ from ca.authority.desk import Desk
 from ca.errors import NotFound
 from ca.keys import der
 from ca.keys.checkpoint import Checkpoint
-from ca.keys.ledger import DELTA, RESPONDER, Entry, scope_of
+from ca.keys.ledger import CLOCK, DELTA, RESPONDER, Entry, scope_of
 from ca.records import Intent, Issuer, SignKind, serial_hex
 
 _EVERY = 1 << 31
@@ -186,7 +186,7 @@ class _Books:
             self._differs(entry, f"the journal never had this head at {entry.number} entries")
 
     def counted(self, _entry: Entry) -> None:
-        """CSRs and OCSP answers are counted; there is nothing to compare them with."""
+        """CSRs, OCSP answers and accepted clocks are counted; there is nothing to compare them with."""
 
     def _issuer(self, entry: Entry) -> str:
         return self.issuers[entry.key].id if entry.key in self.issuers else ""
@@ -202,6 +202,7 @@ _COMPARE: Mapping[str, Callable[[_Books, Entry], None]] = {
     SignKind.CHECKPOINT: _Books.checkpoint,
     SignKind.CSR: _Books.counted,
     SignKind.OCSP: _Books.counted,
+    CLOCK: _Books.counted,
 }
 
 

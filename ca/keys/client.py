@@ -100,6 +100,10 @@ class SignerClient:
         """Lets the signer log in once more after the token refused the PIN (operator)."""
         self._ask(wire.Unlock(next(self._ids), self._timeout), wire.Done)
 
+    def accept_clock(self) -> None:
+        """Has the signer believe its wall clock as it is now, and enter that. Raises `LedgerBroken`."""
+        self._ask(wire.AcceptClock(next(self._ids), self._timeout), wire.Done)
+
     def close(self) -> None:
         """Closes the idle connections; the next call connects anew."""
         with self._lock:

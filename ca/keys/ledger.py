@@ -37,6 +37,9 @@ RESPONDER = "responder"
 DELTA = "delta:"
 """How the scope of a delta CRL begins."""
 
+CLOCK = "clock"
+"""The kind of an entry that tells of no signature: an operator accepted the wall clock as it was."""
+
 CERTIFICATES = (SignKind.CERTIFICATE.value, RESPONDER)
 """The kinds whose `mark` is a serial."""
 
@@ -47,11 +50,12 @@ _HASH = 32
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One signature, or (kind `ocsp`) a number of them.
 
-    `kind` is that of `SignKind`, or `responder` for the certificate that the signer made by itself. `peer` is
+    `kind` is that of `SignKind`, `responder` for the certificate that the signer made by itself, or `clock`. `peer` is
     the uid of who asked. `sha256` is over the TBS; over the digests of a batch's TBS for OCSP. `tbs` is the
     whole TBS of a certificate, and of a CRL unless it is large. `mark` is the serial of a certificate in hex,
     the scope of a CRL, the origin of a checkpoint; `number` a CRL's number, a checkpoint's size, the count of
-    an OCSP batch; `this_update` a CRL's, or the time of a batch's first answer.
+    an OCSP batch, the latest time that was entered before a clock was accepted; `this_update` a CRL's, or the
+    time of a batch's first answer.
     """
 
     counter: int

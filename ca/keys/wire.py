@@ -84,7 +84,11 @@ class Unlock(Request, frozen=True, tag="unlock"):
     """Forget that the PIN was refused and open the token again (operator)."""
 
 
-Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Health | Unlock
+class AcceptClock(Request, frozen=True, tag="accept-clock"):
+    """Believe the wall clock as it is now (operator)."""
+
+
+Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Health | Unlock | AcceptClock
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -105,7 +109,7 @@ class SignerHealth:
     `token` describes the token and says when it is software. `faults` are keys that cannot be used, with
     the reason. `waiting` counts requests by lane, `signed` signatures by kind since the start. `longest` is for how
     many seconds the oldest call into the token has been running. `waits` are the times until a request had its turn,
-    by lane, `calls` those of signatures in the token, by kind.
+    by lane, `calls` those of signatures in the token, by kind. `clock` says why the wall clock is not believed.
     """
 
     ok: bool
@@ -120,6 +124,7 @@ class SignerHealth:
     longest: float = 0.0
     waits: dict[str, Times] = field(default_factory=dict)
     calls: dict[str, Times] = field(default_factory=dict)
+    clock: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):

@@ -28,6 +28,12 @@ class Jobs(Office):
             raise NotFound(f"There is no setting {name!r}.")
         return str(found[0][0])
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Every setting whose name begins so."""
+        return dict(
+            self.rows("SELECT name, value FROM setting WHERE name >= ? AND name < ?", prefix, prefix + "\uffff")
+        )
+
     def set_setting(self, name: str, value: str) -> None:
         """Keeps a setting."""
         self.change(_SET, name, value)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ca.authority.wallclock import WallClock
 from ca.journal import Journal
 from ca.store import Store
 
@@ -15,9 +16,11 @@ class Desk:
     store: Store
     now: int = 1_800_000_000
     journal: Journal = field(init=False)
+    wall: WallClock = field(init=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.store, self.clock)
+        self.wall = WallClock(self.store, self.clock)
 
     def clock(self) -> int:
         return self.now

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -28,6 +28,7 @@ class Desk:
     store: object
     journal: object
     clock: object
+    wall: object
 
 
 class Held:
@@ -51,7 +52,7 @@ def test_names_are_unique_and_each_job_has_its_own_function():
 def test_what_publishes_runs_under_the_lease():
     """A replica that publishes without a fence could put older over newer (INC-02)."""
     everywhere = {job.name for job in TIMETABLE if job.everywhere}
-    assert everywhere == {"renew_own_certificate", "feed_publications", "watch_signer"}
+    assert everywhere == {"watch_clock", "renew_own_certificate", "feed_publications", "watch_signer"}
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def woken(desk, monkeypatch):
 
     def wake(*jobs: Job):
         monkeypatch.setattr(process, "TIMETABLE", jobs)
-        waker = process.build(Runner(Desk(config.Config(), desk.store, desk.journal, desk.clock), Held()))
+        waker = process.build(Runner(Desk(config.Config(), desk.store, desk.journal, desk.clock, desk.wall), Held()))
         made.append(waker)
         waker.start()
         return waker
@@ -140,12 +141,30 @@ def test_a_failing_job_does_not_end_the_process_and_sigterm_does(tmp_path, sqlit
     """The whole process over an empty CA: jobs that need an issuer or a signer fail, and nothing else happens."""
     (tmp_path / "c.toml").write_text(f'mode = "demo"\n[database]\nurl = "{sqlite_url}"\n')
     command = [sys.executable, "-m", "scheduler", "--config", str(tmp_path / "c.toml")]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"})
-    time.sleep(6)
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        running = subprocess.Popen(command, stderr=file, env={**os.environ, "NO_COLOR": "1"})
+    while "scheduler.started" not in log.read_text():
+        assert running.poll() is None
+        time.sleep(0.1)
+    time.sleep(4)
     assert running.poll() is None
     running.send_signal(signal.SIGTERM)
-    _, said = running.communicate(timeout=20)
+    running.wait(20)
+    said = log.read_text()
     assert running.returncode == 0
     assert "job.failed" in said
     assert "scheduler.stopped" in said
     assert "Traceback" not in said
+
+
+def test_a_wall_clock_that_is_set_back_leaves_no_job_asleep(woken):
+    runs = threading.Semaphore(0)
+    waker = woken(Job("ticking", "scheduler.sweep", lambda *_: (runs.release(), Report("ticking"))[1]))
+    assert runs.acquire(timeout=10)
+    steps = process.Steps()
+    process.wake_after_a_step(waker, steps)
+    assert not runs.acquire(timeout=0.5), "nothing was stepped"
+    steps.last = replace(steps.last, wall=steps.last.wall + 900)
+    process.wake_after_a_step(waker, steps)
+    assert runs.acquire(timeout=10)

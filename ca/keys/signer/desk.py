@@ -20,7 +20,6 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ca.clock import Clock
 from ca.errors import BadRequest, Conflict, HSMBusy, KeyMismatch, SigningRefused
 from ca.keys import wire
 from ca.keys.algorithms import load_spki, spki_of
@@ -36,6 +35,7 @@ from ca.keys.signer.peers import Grant, permit
 from ca.keys.signer.pins import Pinned, Pins
 from ca.keys.signer.rates import Rate, Rates
 from ca.keys.signer.timings import Timings
+from ca.keys.signer.wallclock import Guard
 from ca.keys.token import Token, TokenKey
 from ca.records import Key, KeyPurpose, Responder, SignKind, serial_hex
 
@@ -61,14 +61,15 @@ class Limits:
 class Desk:
     """Answers requests. `answer` is the only door."""
 
-    def __init__(self, custody: Custody, pins: Pins, lanes: Lanes, book: Book, limits: Limits, clock: Clock) -> None:
+    def __init__(self, custody: Custody, pins: Pins, lanes: Lanes, book: Book, limits: Limits, guard: Guard) -> None:
         self._custody = custody
         self._pins = pins
         self._lanes = lanes
         self._book = book
         self._limits = limits
-        self._clock = clock
-        self._rates = Rates(limits.rates, clock)
+        self._guard = guard
+        self._clock = guard.now
+        self._rates = Rates(limits.rates, guard.now)
         self._signed: Counter[str] = Counter()
         self._waits, self._calls = Timings(), Timings()
         self._making = Lock()
@@ -78,6 +79,8 @@ class Desk:
         permit(grant, request)
         if isinstance(request, wire.Sign):
             return self.sign(grant.uid, request)
+        if isinstance(request, wire.AcceptClock):
+            return self.accept_clock(grant, request)
         return _OPERATIONS[type(request)](self, request)
 
     # --- signing ---
@@ -86,7 +89,7 @@ class Desk:
         """Rules, rates, turn, signature, verification, ledger: in this order; nothing leaves before the last."""
         pinned = self._pins.get(request.key)
         self._custody.sound(request.key)
-        seen = rules.permit(request.kind, request.tbs, self._facts(pinned), self._clock())
+        seen = rules.permit(request.kind, request.tbs, self._facts(pinned), self._time_of(request.kind))
         self._rates.spend(peer, request.key, request.kind)
         deed = Deed(request.key, request.kind.value, peer, request.tbs, seen)
         patience = self._patience(request)
@@ -100,6 +103,10 @@ class Desk:
                 signature = self._verified(token, pinned, request.tbs)
         self._signed[request.kind.value] += 1
         return wire.Signature(request.id, signature)
+
+    def _time_of(self, kind: SignKind) -> int:
+        """The time that a TBS is held against; answers go on from the latest, as CRLs do by their number (INC-02)."""
+        return self._guard.latest() if kind is SignKind.OCSP else self._clock()
 
     def _facts(self, pinned: Pinned) -> rules.KeyFacts:
         facts = pinned.facts()
@@ -241,7 +248,8 @@ class Desk:
         """The health, as a value."""
         why, faults = self._custody.fault(), self._custody.faults()
         problems = [str(why)] if why else [f"{key}: {detail}" for key, detail in faults.items()]
-        problems += [str(one) for one in [self._book.fault()] if one]
+        clock = self._guard.fault()
+        problems += [str(one) for one in (self._book.fault(), clock) if one]
         if seconds := self._custody.calls.slow():
             problems.append(f"A call into the token has been running for {seconds:.0f} s.")
         return wire.SignerHealth(
@@ -257,11 +265,17 @@ class Desk:
             longest=self._custody.calls.longest(),
             waits=self._waits.summary(),
             calls=self._calls.summary(),
+            clock=str(clock or ""),
         )
 
     def unlock(self, request: wire.Unlock) -> wire.Done:
         """An operator's word that the PIN may be tried once more."""
         self._custody.unlock()
+        return wire.Done(request.id)
+
+    def accept_clock(self, grant: Grant, request: wire.AcceptClock) -> wire.Done:
+        """An operator's word that the wall clock is right as it is now."""
+        self._guard.accept(grant.uid)
         return wire.Done(request.id)
 
 

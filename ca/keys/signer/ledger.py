@@ -24,7 +24,7 @@ import structlog
 from ca.errors import CAError, HSMBusy, LedgerBroken, PossiblySigned, SigningRefused, StalePublication
 from ca.keys import ledger as disk
 from ca.keys.files import write_durably
-from ca.keys.ledger import CERTIFICATES, HEADER, MAGIC, Entry, Place
+from ca.keys.ledger import CERTIFICATES, CLOCK, HEADER, MAGIC, Entry, Place
 from ca.keys.signer.tables import Highest, Index
 from ca.records import SignKind
 
@@ -123,6 +123,11 @@ class Ledger:
         """The highest number and time in a scope. Raises `LedgerBroken`: then nothing is known."""
         self.check()
         return self._index.highest(key, kind, mark)
+
+    def latest(self) -> int:
+        """The latest time that was ever entered, whichever clock was accepted since. Raises `LedgerBroken`."""
+        self.check()
+        return max(self.end().time, self._index.highest("", CLOCK, "").number)
 
     @contextmanager
     def claim(self, claim: Claim, seconds: float) -> Iterator[None]:

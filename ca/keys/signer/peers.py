@@ -34,7 +34,9 @@ class Grant:
 
 
 FULL = Grant(
-    frozenset({"sign", "generate", "certify", "renew-responder", "keys", "last-crl", "health", "unlock"}),
+    frozenset(
+        {"sign", "generate", "certify", "renew-responder", "keys", "last-crl", "health", "unlock", "accept-clock"}
+    ),
     frozenset({_EVERYTHING}),
     frozenset(SignKind),
 )

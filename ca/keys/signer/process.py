@@ -13,7 +13,7 @@ from typing import NoReturn
 import structlog
 
 from ca import logs
-from ca.clock import Clock, system_clock
+from ca.clock import Clock, system_clock, system_reading
 from ca.config import Config
 from ca.errors import Conflict, HSMUnavailable
 from ca.keys.module import Module
@@ -30,6 +30,7 @@ from ca.keys.signer.peers import Peers, table
 from ca.keys.signer.pins import Pins
 from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
+from ca.keys.signer.wallclock import Guard, Unguarded
 from ca.keys.token import Token
 
 log = structlog.get_logger()
@@ -58,8 +59,9 @@ def run(config: Config, clock: Clock = system_clock) -> None:
     custody = _custody(config, state, pins)
     limits = _limits(config)
     ledger = Ledger(_ledger_folder(state, pins))
-    tally = Tally(ledger, clock)
-    desk = Desk(custody, pins, lanes, Book(ledger, tally, clock), limits, clock)
+    guard = _guard(state, ledger, clock)
+    tally = Tally(ledger, guard.best)
+    desk = Desk(custody, pins, lanes, Book(ledger, tally, guard.best), limits, guard)
     doors = Doors(config.path(config.signer.socket), desk, Peers(table(config)))
     custody.start()
     tally.start()
@@ -85,6 +87,12 @@ def _ledger_folder(state: Path, pins: Pins) -> Path:
     if not pins.all():
         folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def _guard(state: Path, ledger: Ledger, clock: Clock) -> Guard:
+    """The machine's clock is watched; one that is handed in is not."""
+    file = state / "clock.json"
+    return Guard(system_reading, file, ledger) if clock is system_clock else Unguarded(clock, file, ledger)
 
 
 def _custody(config: Config, state: Path, pins: Pins) -> Custody:

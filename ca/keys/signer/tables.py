@@ -14,10 +14,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ca.keys.ledger import CERTIFICATES, Entry, Place, broken
+from ca.keys.ledger import CERTIFICATES, CLOCK, Entry, Place, broken
 from ca.records import SignKind
 
-_RISING = (SignKind.CRL, SignKind.CHECKPOINT)
+_RISING = (SignKind.CRL, SignKind.CHECKPOINT, CLOCK)
 
 _USED = "CREATE TABLE IF NOT EXISTS used (key TEXT, serial TEXT, PRIMARY KEY (key, serial)) WITHOUT ROWID"
 _HIGHESTS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ca.clock import system_clock
+from ca.clock import system_clock, system_reading
 from ca.config import Config
 from ca.errors import (
     BadRequest,
@@ -32,6 +32,7 @@ from ca.keys.signer.peers import FULL, Grant, Peers
 from ca.keys.signer.pins import Pinned, Pins
 from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
+from ca.keys.signer.wallclock import Guard
 from ca.keys.token import Token, TokenKey
 from ca.records import Key, KeyPurpose, SignKind
 from tests.ca.keys.world import wait_until
@@ -78,9 +79,8 @@ def desk(pins: Pins, token: SoundToken, folder: Path) -> Iterator[Desk]:
     ledger = Ledger(folder)
     book = Book(ledger, Tally(ledger, system_clock), system_clock)
     custody.start()
-    yield Desk(
-        custody, pins, Lanes(2, 10), book, Limits(5.0, 30, 398 * 86400, configured(Config().signer.rates)), system_clock
-    )
+    limits = Limits(5.0, 30, 398 * 86400, configured(Config().signer.rates))
+    yield Desk(custody, pins, Lanes(2, 10), book, limits, Guard(system_reading, folder / "clock.json", ledger))
     custody.stop()
     ledger.close()
 
