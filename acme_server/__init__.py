@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from acme_server.door import Door
     from acme_server.renewal_info import Call
+    from acme_server.validation.records import Attempt
     from ca.authority import Authority, Report
 
 
@@ -40,3 +41,12 @@ def expire(authority: "Authority") -> "Report":
     from acme_server.desk import Desk
 
     return upkeep.expire(Desk(authority))
+
+
+def tries(authority: "Authority", order_id: str) -> "tuple[Attempt, ...]":
+    """The tries of the challenges that an order needs, the oldest first, for operators. Raises `NotFound`."""
+    from acme_server.desk import Desk
+    from acme_server.validation.tables import Attempts
+
+    desk = Desk(authority)
+    return Attempts(desk.store).of(desk.orders.get(order_id))

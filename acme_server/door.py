@@ -68,7 +68,7 @@ class Door:
         method, url, request_id = environ["REQUEST_METHOD"], self._url(environ), environ.get(REQUEST_ID, "")
         _demand_whole(environ)
         if method in ("GET", "HEAD") and route.knock is Knock.OPENLY:
-            return Asked(url, method, request_id=request_id)
+            return Asked(url, method, request_id=request_id, accept=environ.get("HTTP_ACCEPT", ""))
         if method != "POST":
             raise WrongMethod(f"This resource does not know {method}.", allowed=route.knock.methods)
         signed = jws.parse(_body(environ))

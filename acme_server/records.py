@@ -127,7 +127,7 @@ class Challenge:
     """One way to prove control. `error` is a problem document (JSON, empty for none).
 
     In `processing` the try number `attempts` is under way; if its result is not there at `due_at`, it is sent
-    again. `failures` counts the tries that reached a verdict. `trail` tells the last one step by step.
+    again. `failures` counts the tries that reached a verdict.
     """
 
     id: str
@@ -141,4 +141,3 @@ class Challenge:
     attempts: int = 0
     failures: int = 0
     due_at: int = 0
-    trail: tuple[str, ...] = ()

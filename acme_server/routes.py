@@ -7,6 +7,7 @@ from enum import StrEnum
 from acme_server import accounts, authorizations, certificates, directory, orders, renewal_info
 from acme_server.desk import Answer
 from acme_server.urls import PREFIX
+from acme_server.validation import attempts
 from ca.errors import NotFound
 
 
@@ -59,6 +60,7 @@ ROUTES = (
     Route("/order/<order_id>/finalize", orders.finalize),
     Route("/authz/<authorization_id>", authorizations.show_or_deactivate),
     Route("/chall/<challenge_id>", authorizations.show_or_respond),
+    Route("/attempt/<secret>", attempts.show, Knock.OPENLY),
     Route("/cert/<serial>", certificates.download),
     Route("/cert/<serial>/<number>", certificates.download),
     Route("/renewal-info/<certificate_id>", renewal_info.show, Knock.OPENLY),

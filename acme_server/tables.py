@@ -219,29 +219,29 @@ class Proofs:
         )
         return self.store.change(sql, due_at, challenge.id, challenge.attempts) == 1
 
-    def note(self, challenge: Challenge, error: str, trail: str, due_at: int) -> bool:
+    def note(self, challenge: Challenge, error: str, due_at: int) -> bool:
         """A failed try that is not the last: its error is shown, the next try is due then."""
         sql = (
-            "UPDATE acme_challenge SET error = ?, trail = ?, due_at = ?, failures = failures + 1 "
+            "UPDATE acme_challenge SET error = ?, due_at = ?, failures = failures + 1 "
             "WHERE id = ? AND status = 'processing' AND attempts = ?"
         )
-        return self.store.change(sql, error, trail, due_at, challenge.id, challenge.attempts) == 1
+        return self.store.change(sql, error, due_at, challenge.id, challenge.attempts) == 1
 
-    def pass_challenge(self, challenge: Challenge, trail: str, now: int) -> bool:
+    def pass_challenge(self, challenge: Challenge, now: int) -> bool:
         """The try met the challenge."""
         sql = (
-            "UPDATE acme_challenge SET status = 'valid', validated_at = ?, trail = ?, error = '' "
+            "UPDATE acme_challenge SET status = 'valid', validated_at = ?, error = '' "
             "WHERE id = ? AND status = 'processing' AND attempts = ?"
         )
-        return self.store.change(sql, now, trail, challenge.id, challenge.attempts) == 1
+        return self.store.change(sql, now, challenge.id, challenge.attempts) == 1
 
-    def fail_challenge(self, challenge: Challenge, error: str, trail: str) -> bool:
+    def fail_challenge(self, challenge: Challenge, error: str) -> bool:
         """The last try failed."""
         sql = (
-            "UPDATE acme_challenge SET status = 'invalid', error = ?, trail = ? "
+            "UPDATE acme_challenge SET status = 'invalid', error = ? "
             "WHERE id = ? AND status = 'processing' AND attempts = ?"
         )
-        return self.store.change(sql, error, trail, challenge.id, challenge.attempts) == 1
+        return self.store.change(sql, error, challenge.id, challenge.attempts) == 1
 
     def make_valid(self, authorization_id: str, expires: int) -> bool:
         """`pending` → `valid` until then."""

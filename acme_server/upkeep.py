@@ -5,6 +5,7 @@ from enum import StrEnum
 from acme_server import issuance, order_log, problems
 from acme_server.desk import Desk
 from acme_server.records import Order
+from acme_server.validation.tables import Attempts
 from ca.authority import Report
 from ca.errors import CAError, PolicyDenied, Unavailable
 from ca.records import SYSTEM
@@ -67,9 +68,12 @@ def _issue(desk: Desk, order: Order) -> _End:
 
 
 def expire(desk: Desk) -> Report:
-    """Ends what is past its time: orders become invalid, authorizations expired, or invalid if never proved."""
+    """Ends what is past its time: orders become invalid, authorizations expired, or invalid if never proved.
+
+    Tries of challenges that were kept long enough are forgotten.
+    """
     with desk.store.transaction():
-        over = desk.proofs.expire(desk.now())
+        over = desk.proofs.expire(desk.now()) + Attempts(desk.store).expire(desk.now())
     orders = desk.orders.expired(desk.now(), _EXPIRED)
     ended = [_fail(desk, order, "malformed", "The order has expired.") for order in orders]
     return Report("expire_acme", done=over + ended.count(_End.FAILED))

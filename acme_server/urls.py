@@ -67,6 +67,10 @@ class Urls:
         """A challenge."""
         return self.resource(f"chall/{challenge}")
 
+    def attempt(self, secret: str) -> str:
+        """A try of a challenge, for whoever has the URL."""
+        return self.resource(f"attempt/{secret}")
+
     def certificate(self, serial: str, chain: int = 0) -> str:
         """A certificate by its serial in hex, with one of its chains."""
         return self.resource(f"cert/{serial}" + (f"/{chain}" if chain else ""))

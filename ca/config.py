@@ -195,6 +195,7 @@ class ACME(Section):
     order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
     authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
     renewal_poll: Seconds = Field(6 * 3600, description="how often clients look when to renew", ge=60)
+    attempt_life: Seconds = Field(7 * 86400, description="time that each try of a challenge is kept")
     nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
     nonce_dir: Path = Field(Path("state/nonces"), description="folder of this node's used nonces; never shared")
     max_names: int = Field(100, ge=1, le=1000, description="names in one order")

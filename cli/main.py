@@ -61,6 +61,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "crl reshard": ("cli.crl:reshard", "Change the number of CRL shards."),
     "ocsp check": ("cli.ocsp:check", "Ask for a certificate's status as a client does."),
     "acme account list": ("cli.acme:accounts", "List the accounts."),
+    "acme order show": ("cli.acme:order", "Show an order, and each try of its challenges step by step."),
     "acme order list": ("cli.acme:orders", "List the orders, with what went wrong."),
     "key list": ("cli.key:list_", "List the keys."),
     "key show": ("cli.key:show", "Show one key and its attributes."),

@@ -16,6 +16,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from acme_server.validation.causes import MEANINGS
 from ca import errors
 from ca.config import SECURITY_KEYS, Config, ProfileConfig
 from ca.journal.events import EVENTS
@@ -128,6 +129,16 @@ def events() -> str:
     return table(("event", "meaning"), [(f"`{name}`", EVENTS[name]) for name in sorted(EVENTS)])
 
 
+def causes() -> str:
+    """Why a challenge is not met, and what to do; words in braces are those of the single try."""
+    rows = [
+        (f"`{cause.value}`", f"`{one.error}`", one.happened, one.next_step)
+        for cause, one in MEANINGS.items()
+        if one.error
+    ]
+    return table(("cause", "type", "what happened", "next step"), rows)
+
+
 # --- pages --------------------------------------------------------------------------------------
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
@@ -137,6 +148,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "profile": profile,
     "errors": problems,
     "events": events,
+    "causes": causes,
 }
 
 

@@ -7,8 +7,9 @@ from ipaddress import ip_address
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from acme_server.validation.proof import Kind, Proof, Verdict, failed, is_host
-from acme_server.validation.wire import Answer, HandshakeQuestion, Outcome
+from acme_server.validation.causes import Cause
+from acme_server.validation.proof import Kind, Proof, Verdict, is_host
+from acme_server.validation.wire import Answer, HandshakeQuestion
 from ca.records import NameKind
 
 ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
@@ -20,14 +21,10 @@ def question(proof: Proof, seconds: float) -> HandshakeQuestion:
     return HandshakeQuestion(proof.name.kind, proof.name.value, seconds)
 
 
-def judge(answer: Answer, proof: Proof) -> Verdict:
+def weigh(answer: Answer, proof: Proof) -> Verdict:
     """Whether the certificate is exactly that of RFC 8737 §3, for this name and this key authorization."""
-    if answer.outcome is not Outcome.FETCHED:
-        return failed(answer)
     why = next(_faults(answer.certificate, proof), "")
-    if not why:
-        return Verdict(trail=answer.trail)
-    return Verdict("incorrectResponse", f"The certificate that {answer.detail} shows {why}.", True, answer.trail)
+    return Verdict.on(answer, Cause.WRONG_CERTIFICATE, why=why) if why else Verdict.on(answer, Cause.MET)
 
 
 def _faults(der: bytes, proof: Proof) -> Iterator[str]:
@@ -75,4 +72,4 @@ _SAME: dict[NameKind, Callable[[x509.GeneralName, str], bool]] = {
     NameKind.IP: lambda one, value: isinstance(one, x509.IPAddress) and one.value == ip_address(value),
 }
 
-KIND = Kind("tls-alpn-01", is_host, question, judge)
+KIND = Kind("tls-alpn-01", is_host, question, weigh)

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Sequence
 
 from acme_server.strict import encode
-from acme_server.validation.proof import Kind, Proof, Verdict, failed, is_dns
-from acme_server.validation.wire import Answer, Outcome, TextQuestion
+from acme_server.validation.causes import Cause
+from acme_server.validation.proof import Kind, Proof, Verdict, is_dns
+from acme_server.validation.wire import Answer, TextQuestion
 
 LABEL = "_acme-challenge"
 
@@ -15,17 +16,14 @@ def question(proof: Proof, seconds: float) -> TextQuestion:
     return TextQuestion(proof.host.value, LABEL, seconds)
 
 
-def judge(answer: Answer, proof: Proof) -> Verdict:
+def weigh(answer: Answer, proof: Proof) -> Verdict:
     """Whether one of the TXT records is exactly the digest; others beside it do no harm."""
-    if answer.outcome is not Outcome.FETCHED:
-        return failed(answer)
-    wanted = digest(proof)
+    wanted, told = digest(proof), {"records": str(len(answer.texts))}
     if wanted.encode() in answer.texts:
-        return Verdict(trail=answer.trail)
+        return Verdict.on(answer, Cause.MET, **told)
     if not answer.texts:
-        return Verdict("dns", f"{answer.detail} has no TXT record. Publish {wanted!r} there.", True, answer.trail)
-    detail = f"{answer.detail} has {_kind(answer.texts, proof)}, and no TXT record {wanted!r}."
-    return Verdict("incorrectResponse", detail, True, answer.trail)
+        return Verdict.on(answer, Cause.NO_TEXT, **told, wanted=wanted)
+    return Verdict.on(answer, Cause.WRONG_TEXT, **told, wanted=wanted, found=_kind(answer.texts, proof))
 
 
 def digest(proof: Proof) -> str:
@@ -42,4 +40,4 @@ def _kind(texts: Sequence[bytes], proof: Proof) -> str:
     return f"{len(texts)} TXT records with something else"
 
 
-KIND = Kind("dns-01", is_dns, question, judge)
+KIND = Kind("dns-01", is_dns, question, weigh)

@@ -12,7 +12,6 @@ from acme_server.validation.wire import (
     Answer,
     FetchFailed,
     HandshakeQuestion,
-    Outcome,
     PageQuestion,
     Question,
     TextQuestion,
@@ -43,7 +42,7 @@ class Fetch:
         try:
             return self._get(question, trail)
         except FetchFailed as failure:
-            return Answer(failure.outcome, str(failure), trail=trail.steps)
+            return Answer(failure.cause, failure.detail, failure.facts, trail=trail.steps, ms=trail.ms)
 
     def _get(self, question: Question, trail: Trail) -> Answer:
         match question:
@@ -51,6 +50,6 @@ class Fetch:
                 return Walk(self.reach, question, trail, self.http_port, self.redirect_ports).go()
             case TextQuestion():
                 name = f"{question.label}.{question.value}"
-                return Answer(Outcome.FETCHED, name, texts=self.reach.resolver.texts(name, trail), trail=trail.steps)
+                return trail.answer(name, texts=self.reach.resolver.texts(name, trail))
             case HandshakeQuestion():
                 return handshake.look(self.reach, question, trail, self.tls_alpn_port)

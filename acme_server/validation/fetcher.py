@@ -19,12 +19,12 @@ import msgspec
 import structlog
 
 from acme_server.crew import Crew
+from acme_server.validation.causes import Cause
 from acme_server.validation.fetch import Fetch
 from acme_server.validation.wire import (
     MAX_BODY,
     Answer,
     HandshakeQuestion,
-    Outcome,
     PageQuestion,
     Question,
     TextQuestion,
@@ -99,7 +99,7 @@ def serve(listener: socket.socket, fetch: Fetch, concurrency: int, stop: Event) 
             continue
         channel.settimeout(_PATIENCE)
         if not crew.offer(lambda channel=channel: _answer(channel, fetch)):  # type: ignore[misc]
-            _say(channel, Answer(Outcome.BUSY))
+            _say(channel, Answer(Cause.BUSY))
             channel.close()
 
 

@@ -4,9 +4,10 @@ import ssl
 from functools import lru_cache
 from ipaddress import ip_address
 
+from acme_server.validation.causes import Cause
 from acme_server.validation.reach import Reach, Secured
 from acme_server.validation.trail import Trail
-from acme_server.validation.wire import Answer, FetchFailed, HandshakeQuestion, Outcome
+from acme_server.validation.wire import Answer, HandshakeQuestion
 from ca.records import NameKind
 
 PROTOCOL = "acme-tls/1"
@@ -19,8 +20,8 @@ def look(reach: Reach, question: HandshakeQuestion, trail: Trail, port: int) -> 
         secured = reach.secure(plain, _context(), server_name(question), where, trail)
     with secured:
         if secured.selected_alpn_protocol() != PROTOCOL:
-            raise FetchFailed(Outcome.TLS, f"{where} speaks TLS, but not the protocol {PROTOCOL}.")
-        return Answer(Outcome.FETCHED, where, certificate=secured.getpeercert(True) or b"", trail=trail.steps)
+            raise trail.failure(Cause.NO_ACME_TLS, where)
+        return trail.answer(where, certificate=secured.getpeercert(True) or b"")
 
 
 def server_name(question: HandshakeQuestion) -> str:

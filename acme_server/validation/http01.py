@@ -1,41 +1,52 @@
 """http-01 (RFC 8555 §8.3): a page on the host's web server shows the key authorization."""
 
-from acme_server.validation.proof import Kind, Proof, Verdict, failed, is_host
-from acme_server.validation.wire import Answer, Outcome, PageQuestion
+import re
 
+from acme_server.validation.causes import Cause
+from acme_server.validation.proof import Kind, Proof, Verdict, is_host
+from acme_server.validation.wire import Answer, PageQuestion
+
+_SHAPE = re.compile(r"[A-Za-z0-9_-]{16,128}\.[A-Za-z0-9_-]{43}")
 _SPARE = 128
 """Octets beyond the key authorization that are read: white space, and enough to see that it is something else."""
 
 
 def question(proof: Proof, seconds: float) -> PageQuestion:
     """The fetch that can prove control over this name."""
-    limit = len(proof.key_authorization) + _SPARE
-    return PageQuestion(proof.name.kind, proof.name.value, proof.token, limit, seconds)
+    return PageQuestion(proof.name.kind, proof.name.value, proof.token, _limit(proof), seconds)
 
 
-def judge(answer: Answer, proof: Proof) -> Verdict:
-    """Whether the answer is exactly the key authorization, trailing white space allowed."""
-    if answer.outcome is not Outcome.FETCHED:
-        return failed(answer)
+def _limit(proof: Proof) -> int:
+    return len(proof.key_authorization) + _SPARE
+
+
+def weigh(answer: Answer, proof: Proof) -> Verdict:
+    """Whether the page is exactly the key authorization, trailing white space allowed.
+
+    Its text is told only where it has the shape of a key authorization: validation reaches hosts that the asker may
+    not read.
+    """
+    text = answer.body.rstrip().decode("latin-1")
+    told = {"status": str(answer.status), "octets": f"{len(answer.body)}{'+' * (len(answer.body) > _limit(proof))}"}
+    told["equal"] = "yes" if text == proof.key_authorization else "no"
     if answer.status != 200:
-        detail = f"{answer.detail} answered {answer.status}, not 200: the challenge's file is not there."
-    elif answer.body.rstrip() == proof.key_authorization.encode():
-        return Verdict(trail=answer.trail)
-    else:
-        detail = f"{answer.detail} answered {_kind(answer.body, proof)} instead of the key authorization."
-    return Verdict("incorrectResponse", detail, True, answer.trail)
+        return Verdict.on(answer, Cause.STATUS, **told)
+    if _SHAPE.fullmatch(text):
+        told["body"] = text
+    if text == proof.key_authorization:
+        return Verdict.on(answer, Cause.MET, **told)
+    return Verdict.on(answer, Cause.WRONG_BODY, **told, found=_kind(text, proof, told["octets"]))
 
 
-def _kind(body: bytes, proof: Proof) -> str:
-    """What the body looks like. Its text is not shown: validation reaches hosts that the asker may not read."""
-    text = body.strip()
-    if not text:
+def _kind(text: str, proof: Proof, octets: str) -> str:
+    """What the body looks like."""
+    if not text.strip():
         return "nothing"
-    if text.startswith(proof.token.encode() + b"."):
+    if text.lstrip().startswith(f"{proof.token}."):
         return "the key authorization of another account"
-    if text.startswith(b"<"):
-        return "a page in HTML"
-    return f"something else ({len(body)} octets or more)"
+    if _SHAPE.fullmatch(text):
+        return "the key authorization of another challenge"
+    return "a page in HTML" if text.lstrip().startswith("<") else f"something else ({octets} octets)"
 
 
-KIND = Kind("http-01", is_host, question, judge)
+KIND = Kind("http-01", is_host, question, weigh)

@@ -11,9 +11,10 @@ from functools import lru_cache
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from acme_server.errors import AddressDenied
+from acme_server.validation.causes import Cause
 from acme_server.validation.reach import Plain, Reach, Secured, is_address
 from acme_server.validation.trail import Trail, words
-from acme_server.validation.wire import MAX_BODY, Answer, Deed, FetchFailed, Outcome, PageQuestion
+from acme_server.validation.wire import MAX_BODY, Answer, Deed, FetchFailed, PageQuestion
 from ca.errors import BadName
 from ca.names import parse_dns
 from ca.records import NameKind
@@ -54,9 +55,9 @@ class Walk:
         for _ in range(MAX_REDIRECTS + 1):
             status, location, body = self._step(target)
             if status not in _REDIRECTS or not location:
-                return Answer(Outcome.FETCHED, str(target), status, body, trail=self.trail.steps)
+                return self.trail.answer(str(target), status=status, body=body)
             target = self._redirected(target, location)
-        raise FetchFailed(Outcome.CONNECTION, f"More than {MAX_REDIRECTS} redirects.")
+        raise self.trail.failure(Cause.REDIRECTS, str(target), f"more than {MAX_REDIRECTS} redirects")
 
     def _first(self) -> Target:
         host = f"[{self.question.value}]" if ":" in self.question.value else self.question.value
@@ -74,29 +75,32 @@ class Walk:
             url = urlsplit(urljoin(base.url.geturl(), location))
             port = url.port or _DEFAULT_PORTS[url.scheme]
         except (ValueError, KeyError):
-            raise self._bad_redirect(location, "it is no URL of http or https") from None
+            raise self._bad_redirect(base, location, "it is no URL of http or https") from None
         if port not in self.ports:
-            raise self._bad_redirect(location, f"the port {port} is not one of those for validation")
+            raise self._bad_redirect(base, location, f"the port {port} is not one of those for validation")
         if url.username is not None or url.password is not None:
-            raise self._bad_redirect(location, "it has credentials")
-        target = Target(url._replace(fragment=""), self._redirect_host(url.hostname or "", location), port)
-        self.trail.note(Deed.REDIRECT, str(base), "followed", str(target))
+            raise self._bad_redirect(base, location, "it has credentials")
+        target = Target(url._replace(fragment=""), self._redirect_host(base, url.hostname or "", location), port)
+        self.trail.note(Deed.REDIRECT, str(base), "followed", f"to {target}")
+        self.trail.redirected()
         return target
 
-    def _redirect_host(self, host: str, location: str) -> str:
+    def _redirect_host(self, base: Target, host: str, location: str) -> str:
         if self.question.kind is NameKind.IP and host == self.question.value:
             return host
         try:
             name = parse_dns(host).value
             self.reach.addresses.permit_host(name)
         except BadName:
-            raise self._bad_redirect(location, "its host is no DNS name") from None
+            raise self._bad_redirect(base, location, "its host is no DNS name") from None
         except AddressDenied as denied:
-            raise FetchFailed(Outcome.REFUSED, denied.detail) from None
+            raise self.trail.failure(Cause.ADDRESS_DENIED, str(base), denied.detail) from None
         return name
 
-    def _bad_redirect(self, location: str, why: str) -> FetchFailed:
-        return FetchFailed(Outcome.CONNECTION, f"The redirect to {location[:200]!r} is not followed: {why}.")
+    def _bad_redirect(self, base: Target, location: str, why: str) -> FetchFailed:
+        detail = f"the redirect to {location[:200]!r} is not followed: {why}"
+        self.trail.note(Deed.REDIRECT, str(base), "not followed", detail)
+        return self.trail.failure(Cause.BAD_REDIRECT, str(base), detail, why=why)
 
     # --- one step -------------------------------------------------------------------------------
 
@@ -111,19 +115,19 @@ class Walk:
             location = response.getheader("Location", "") if response.status in _REDIRECTS else ""
             body = b"" if location else response.read(min(self.question.limit, MAX_BODY) + 1)
         except (http.client.HTTPException, ValueError) as error:
-            raise self._broken(target, "no HTTP answer", f"gave no HTTP answer: {words(error)}") from None
-        except TimeoutError:
-            raise self._broken(target, "no answer in time", "did not answer in time") from None
+            raise self._broken(Cause.NO_HTTP, target, "no HTTP answer", error) from None
+        except TimeoutError as error:
+            raise self._broken(Cause.ANSWER_LATE, target, "no answer in time", error) from None
         except OSError as error:
-            raise self._broken(target, "broken off", f"broke off: {words(error)}") from None
+            raise self._broken(Cause.BROKEN_OFF, target, "broken off", error) from None
         finally:
             connection.close()
         self.trail.note(Deed.REQUEST, str(target), str(response.status), f"{len(body)} octets read")
         return response.status, location, body
 
-    def _broken(self, target: Target, outcome: str, why: str) -> FetchFailed:
-        self.trail.note(Deed.REQUEST, str(target), outcome, why)
-        return FetchFailed(Outcome.CONNECTION, f"{target} {why}.")
+    def _broken(self, cause: Cause, target: Target, outcome: str, error: Exception) -> FetchFailed:
+        self.trail.note(Deed.REQUEST, str(target), outcome, words(error))
+        return self.trail.failure(cause, str(target), f"{target}: {words(error)}")
 
     def _connected(self, target: Target) -> Plain | Secured:
         plain = self.reach.connect(target.host, target.port, self.trail)

@@ -1,9 +1,10 @@
 """What every kind of challenge has in common: what is to be proved, how it is asked, and what came of it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from acme_server.validation.wire import Answer, Outcome, Question, Step
+from acme_server.validation.causes import MEANINGS, Cause, tell
+from acme_server.validation.wire import Answer, Question, Step
 from ca.names import is_wildcard, without_star
 from ca.records import Name, NameKind
 
@@ -30,15 +31,33 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a fetch proves. `error` is the ACME error type (`connection`, `dns`, …), empty when the challenge is met.
+    """What a fetch proves, and how it went. `facts` are for everybody, `inside` and `trail` for operators."""
 
-    `again` says that another try may end otherwise: it does not for an address that policy forbids.
-    """
-
-    error: str = ""
-    detail: str = ""
-    again: bool = False
+    cause: Cause
+    facts: Mapping[str, str] = field(default_factory=dict)
+    inside: str = ""
     trail: tuple[Step, ...] = ()
+    ms: int = 0
+
+    @classmethod
+    def on(cls, answer: Answer, cause: Cause, **facts: str) -> "Verdict":
+        """The verdict on an answer."""
+        return cls(cause, {**answer.facts, **facts}, answer.detail, answer.trail, answer.ms)
+
+    @property
+    def error(self) -> str:
+        """The ACME error type (`connection`, `dns`, …), empty when the challenge is met."""
+        return MEANINGS[self.cause].error
+
+    @property
+    def again(self) -> bool:
+        """Whether another try may end otherwise: it does not for an address that policy forbids."""
+        return MEANINGS[self.cause].again
+
+    @property
+    def detail(self) -> str:
+        """What happened and what to do, for whoever asked."""
+        return tell(self.cause, self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +71,15 @@ class Kind:
     question: Callable[[Proof, float], Question]
     """The fetch that can prove it, within so many seconds."""
 
-    judge: Callable[[Answer, Proof], Verdict]
-    """What the answer proves."""
+    weigh: Callable[[Answer, Proof], Verdict]
+    """What an answer proves; asked only when one of the kind came."""
+
+
+def judge(kind: Kind, answer: Answer, proof: Proof) -> Verdict:
+    """What an answer proves, whatever came: the fetcher never says itself that a challenge is met."""
+    if answer.cause is Cause.FETCHED:
+        return kind.weigh(answer, proof)
+    return Verdict.on(answer, answer.cause if answer.error else Cause.UNREACHABLE)
 
 
 def is_dns(name: Name) -> bool:
@@ -64,12 +90,3 @@ def is_dns(name: Name) -> bool:
 def is_host(name: Name) -> bool:
     """What a server can listen at: a host name or an address."""
     return not is_wildcard(name)
-
-
-def failed(answer: Answer) -> Verdict:
-    """The verdict on a fetch that came to no answer."""
-    match answer.outcome:
-        case Outcome.DNS | Outcome.CONNECTION | Outcome.TLS:
-            return Verdict(answer.outcome.value, answer.detail, True, answer.trail)
-        case _:
-            return Verdict("unauthorized", answer.detail, False, answer.trail)

@@ -11,9 +11,10 @@ from typing import Any
 
 from acme_server.errors import AddressDenied
 from acme_server.validation.addresses import Address, AddressPolicy
+from acme_server.validation.causes import Cause
 from acme_server.validation.resolution import Resolver
 from acme_server.validation.trail import Trail, words
-from acme_server.validation.wire import Deed, FetchFailed, Outcome
+from acme_server.validation.wire import Deed
 
 MAX_OCTETS = 64 * 1024
 """The most that is read of one connection."""
@@ -31,20 +32,20 @@ class Reach:
 
         Raises `FetchFailed` with the last reason.
         """
-        failure = FetchFailed(Outcome.CONNECTION, f"No address of {host} answered.")
+        subject = f"{host}, port {port}"
+        failure = trail.failure(Cause.UNREACHABLE, subject)
         found = self._found(host, trail)
         for place, address in enumerate(found):
-            subject = f"{host}, port {port}"
             try:
                 self.addresses.permit(address, port)
-                channel = _connect(address, port, trail, trail.left() / (len(found) - place))
+                channel = _connect(address, port, trail, trail.left(subject) / (len(found) - place))
             except AddressDenied as denied:
-                failure = FetchFailed(Outcome.REFUSED, denied.detail, next_step=denied.next_step)
+                failure = trail.failure(Cause.ADDRESS_DENIED, subject, str(denied))
                 trail.note(Deed.CONNECT, subject, "denied", denied.detail)
             except OSError as error:
-                why = "no answer in time" if isinstance(error, TimeoutError) else words(error)
-                failure = FetchFailed(Outcome.CONNECTION, f"{host} at {address}, port {port}: {why}.")
-                trail.note(Deed.CONNECT, subject, why, str(address))
+                cause, outcome = _why(error)
+                failure = trail.failure(cause, subject, f"{address}: {words(error)}")
+                trail.note(Deed.CONNECT, subject, outcome, f"{address}: {words(error)}")
             else:
                 trail.note(Deed.CONNECT, subject, "connected", str(address))
                 return channel
@@ -53,12 +54,12 @@ class Reach:
     def secure(self, plain: "Plain", context: ssl.SSLContext, name: str | None, where: str, trail: Trail) -> "Secured":
         """TLS over a connection, within the time; the contexts here make `Secured`. Raises `FetchFailed`."""
         try:
-            plain.settimeout(trail.left())
+            plain.settimeout(trail.left(where))
             secured = context.wrap_socket(plain, server_hostname=name)
         except (OSError, ValueError) as error:
             plain.close()
             trail.note(Deed.HANDSHAKE, where, "failed", words(error))
-            raise FetchFailed(Outcome.TLS, f"{where}: no TLS, {words(error)}.") from None
+            raise trail.failure(Cause.NO_TLS, where, words(error)) from None
         assert isinstance(secured, Secured)
         secured.begin(trail.deadline)
         trail.note(Deed.HANDSHAKE, where, "done", f"{secured.version()}, {secured.selected_alpn_protocol()}")
@@ -68,6 +69,16 @@ class Reach:
         if is_address(host):
             return [ipaddress.ip_address(host)]
         return self.resolver.addresses(host, trail)
+
+
+def _why(error: OSError) -> tuple[Cause, str]:
+    match error:
+        case TimeoutError():
+            return Cause.CONNECT_LATE, "no answer in time"
+        case ConnectionRefusedError():
+            return Cause.REFUSED, "refused"
+        case _:
+            return Cause.UNREACHABLE, "not reached"
 
 
 def is_address(host: str) -> bool:

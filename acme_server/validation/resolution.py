@@ -8,6 +8,7 @@ Names under `.localhost` are loopback without asking anyone (RFC 6761 §6.3), un
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dns.exception
@@ -16,8 +17,9 @@ import dns.nameserver
 import dns.resolver
 
 from acme_server.validation.addresses import Address
+from acme_server.validation.causes import Cause
 from acme_server.validation.trail import Trail, words
-from acme_server.validation.wire import Deed, FetchFailed, Outcome
+from acme_server.validation.wire import Deed, FetchFailed
 from ca.config import Validation
 from ca.errors import BadName, ConfigError
 from ca.names import parse_dns
@@ -44,11 +46,11 @@ class Resolver:
 
     def addresses(self, host: str, trail: Trail) -> list[Address]:
         """Where a host is, in the order in which to try. Raises `FetchFailed` when there is nothing, or not in time."""
-        if self._is_loopback(_name(host)):
+        if self._is_loopback(_name(host, trail)):
             return _LOOPBACK
         records = [one for kind in ("AAAA", "A") for one in self._records(host, kind, trail)]
         if not records:
-            raise FetchFailed(Outcome.DNS, f"{host} has neither an A nor an AAAA record.")
+            raise trail.failure(Cause.NO_ADDRESS, host)
         return [ipaddress.ip_address(one.address) for one in records[:_MOST]]
 
     def texts(self, host: str, trail: Trail) -> tuple[bytes, ...]:
@@ -66,59 +68,67 @@ class Resolver:
 
     def _records(self, host: str, kind: str, trail: Trail) -> list[Any]:
         """The records at the end of all CNAMEs; none if the name has none of the kind."""
-        name = _name(host)
+        ask = _Ask(host, kind, trail)
+        name = _name(host, trail)
         for _ in range(_CNAMES):
-            records, name = self._query(name, kind, trail)
+            records, name = self._query(name, ask)
             if records or not name:
                 return records
-        raise FetchFailed(Outcome.DNS, f"{host} is an alias of an alias, more than {_CNAMES} times.")
+        raise trail.failure(Cause.ALIASES, host, f"more than {_CNAMES} aliases, the last of them {name}")
 
-    def _query(self, name: dns.name.Name, kind: str, trail: Trail) -> tuple[list[Any], Any]:
+    def _query(self, name: dns.name.Name, ask: "_Ask") -> tuple[list[Any], Any]:
         """Records, or the alias that is still to be followed, or neither."""
-        asked, subject = self._for(name), f"{_text(name)} {kind}"
+        asked = self._for(name)
         try:
-            answer = asked.resolve(name, kind, raise_on_no_answer=False, lifetime=trail.left(), search=False)
+            answer = asked.resolve(
+                name, ask.kind, raise_on_no_answer=False, lifetime=ask.trail.left(ask.host), search=False
+            )
         except dns.resolver.NXDOMAIN as error:
-            trail.note(Deed.RESOLVE, subject, "no such name", _servers(asked))
             alias = error.canonical_name
             if alias != name and self._for(alias) is not asked:
                 return [], alias
-            raise FetchFailed(Outcome.DNS, f"There is no name {_text(name)} (NXDOMAIN).") from None
+            ask.note("no such name", name, _servers(asked))
+            raise ask.trail.failure(Cause.NO_SUCH_NAME, ask.host, f"NXDOMAIN for {alias}") from None
         except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
-            raise _unanswered(error, subject, asked, trail) from None
+            raise ask.unanswered(error, name, asked) from None
         records = list(answer.rrset or ())
         shown = ", ".join(map(str, records[:_MOST]))
-        trail.note(
-            Deed.RESOLVE, subject, f"{len(records)} records", f"{answer.nameserver}, port {answer.port}: {shown}"
-        )
+        ask.note(f"{len(records)} records", answer.canonical_name, f"{answer.nameserver}, port {answer.port}: {shown}")
         return records, None if answer.canonical_name == name else answer.canonical_name
 
 
-def _unanswered(error: Exception, subject: str, asked: dns.resolver.Resolver, trail: Trail) -> FetchFailed:
-    """Notes that nobody answers, or nobody in time or in form, and answers the failure."""
-    late = isinstance(error, dns.resolver.LifetimeTimeout)
-    trail.note(
-        Deed.RESOLVE, subject, "no answer in time" if late else "no answer", f"{_servers(asked)}: {words(error)}"
-    )
-    if late:
-        return FetchFailed(Outcome.DNS, f"The DNS did not answer in time for {subject}.")
-    return FetchFailed(Outcome.DNS, f"The DNS cannot tell {subject}: {words(error)}.")
+@dataclass(frozen=True)
+class _Ask:
+    """The records of a kind that a host is asked for, and where that is noted."""
+
+    host: str
+    kind: str
+    trail: Trail
+
+    def note(self, outcome: str, name: dns.name.Name, detail: str) -> None:
+        """Notes what came of asking for a name, which may be an alias of the host."""
+        text = name.to_text(omit_final_dot=True)
+        alias = "" if text == self.host else f"alias {text}, "
+        self.trail.note(Deed.RESOLVE, f"{self.host} {self.kind}", outcome, f"{alias}{detail}")
+
+    def unanswered(self, error: Exception, name: dns.name.Name, asked: dns.resolver.Resolver) -> FetchFailed:
+        """Notes that nobody answers, or nobody in time or in form, and answers the failure."""
+        late = isinstance(error, dns.resolver.LifetimeTimeout)
+        self.note("no answer in time" if late else "no answer", name, f"{_servers(asked)}: {words(error)}")
+        cause = Cause.DNS_LATE if late else Cause.DNS_FAILED
+        return self.trail.failure(cause, f"{self.host} {self.kind}", words(error))
 
 
 def _servers(asked: dns.resolver.Resolver) -> str:
     return ", ".join(map(str, asked.nameservers))
 
 
-def _name(host: str) -> dns.name.Name:
+def _name(host: str, trail: Trail) -> dns.name.Name:
     """Raises `FetchFailed` for what the DNS has no room for, such as a long name behind a label."""
     try:
         return dns.name.from_text(f"{host}.")
     except dns.exception.DNSException as error:
-        raise FetchFailed(Outcome.DNS, f"{host} cannot be asked for: {words(error)}.") from None
-
-
-def _text(name: dns.name.Name) -> str:
-    return name.to_text(omit_final_dot=True)
+        raise trail.failure(Cause.NO_SUCH_NAME, host, words(error)) from None
 
 
 # --- from the configuration ---------------------------------------------------------------------

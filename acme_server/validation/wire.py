@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from acme_server.validation.causes import MEANINGS, Cause, tell
 from ca.errors import CAError, Unavailable
 from ca.records import NameKind
 
@@ -18,17 +19,6 @@ MAX_FRAME = 256 * 1024
 
 MAX_BODY = 4 * 1024
 _LENGTH = struct.Struct("!I")
-
-
-class Outcome(StrEnum):
-    """How a fetch ended. `fetched` says that an answer of the asked kind came, whatever stands in it."""
-
-    FETCHED = "fetched"
-    DNS = "dns"
-    CONNECTION = "connection"
-    TLS = "tls"
-    REFUSED = "refused"
-    BUSY = "busy"
 
 
 class PageQuestion(msgspec.Struct, frozen=True, tag="page"):
@@ -88,29 +78,38 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of it. `trail` tells each step: servers asked, addresses tried, redirects followed.
+    """What came of it. `detail` is for operators; `facts` tell the cause to everybody (`causes.tell`).
 
-    When the outcome is `fetched`, a page has `status` and `body` (at most `limit` octets and one more), a
-    challenge name has its `texts`, and a handshake its `certificate` (DER).
+    `trail` has each step: servers asked, addresses tried, redirects followed; all of it took `ms`. When the cause is
+    `fetched`, a page has `status` and `body` (at most `limit` octets and one more), a challenge name has its `texts`,
+    and a handshake its `certificate` (DER).
     """
 
-    outcome: Outcome
+    cause: Cause
     detail: str = ""
+    facts: dict[str, str] = {}
     status: int = 0
     body: bytes = b""
     texts: tuple[bytes, ...] = ()
     certificate: bytes = b""
     trail: tuple[Step, ...] = ()
+    ms: int = 0
+
+    @property
+    def error(self) -> str:
+        """The ACME error type, empty if an answer of the asked kind came."""
+        return MEANINGS[self.cause].error
 
 
 class FetchFailed(CAError):
-    """A fetch came to no answer of the asked kind; `outcome` says where it ended."""
+    """A fetch came to no answer of the asked kind, for this cause; the detail is for operators."""
 
     code = "acme-fetch-failed"
 
-    def __init__(self, outcome: Outcome, detail: str, *, next_step: str = "") -> None:
-        super().__init__(detail, next_step=next_step)
-        self.outcome = outcome
+    def __init__(self, cause: Cause, detail: str, facts: dict[str, str]) -> None:
+        super().__init__(detail or tell(cause, facts))
+        self.cause = cause
+        self.facts = facts
 
 
 class FetcherUnavailable(Unavailable):
@@ -131,7 +130,7 @@ def ask(path: Path, question: Question) -> Answer:
         raise FetcherUnavailable(
             f"The fetcher does not answer: {error}.", next_step="Start it: certwright serve --only fetcher."
         ) from None
-    if answer.outcome is Outcome.BUSY:
+    if answer.cause is Cause.BUSY:
         raise FetcherUnavailable("The fetcher is busy.", next_step="Raise acme.validation.concurrency if this stays.")
     return answer
 

@@ -17,11 +17,12 @@ import structlog
 from acme_server import order_log, problems
 from acme_server.desk import Desk
 from acme_server.records import AccountStatus, Authorization, AuthorizationStatus, Challenge, ChallengeStatus
+from acme_server.validation import attempts
+from acme_server.validation.causes import Cause
 from acme_server.validation.kinds import KINDS, offered
-from acme_server.validation.proof import Proof, Verdict
+from acme_server.validation.proof import Proof, Verdict, judge
 from acme_server.validation.wire import FetcherUnavailable, ask
 from ca.records import Event
-from ca.store.shapes import json_text
 
 Again = Callable[[Challenge, float], object]
 """Has a challenge tried again after some seconds, if it can; whoever cannot leaves it to the sweep."""
@@ -108,18 +109,18 @@ def attempt(desk: Desk, challenge: Challenge, again: Again) -> None:
 def _verdict(desk: Desk, challenge: Challenge, authorization: Authorization) -> Verdict:
     account = desk.accounts.get(challenge.account)
     if authorization.status is not AuthorizationStatus.PENDING or account.status is not AccountStatus.VALID:
-        return Verdict("unauthorized", "The authorization ended before its challenge was met.")
+        return Verdict(Cause.ENDED)
     if challenge.type not in offered(desk.config, authorization.name):
-        return Verdict("malformed", f"{challenge.type} is not offered for {authorization.value} any more.")
+        return Verdict(Cause.NOT_OFFERED, {"type": challenge.type, "subject": authorization.value})
     kind = KINDS[challenge.type]
     validation = desk.config.acme.validation
     proof = Proof(authorization.name, challenge.token, account.thumbprint, desk.urls.account(account.id))
     answer = ask(desk.config.path(validation.socket), kind.question(proof, float(validation.timeout)))
-    return kind.judge(answer, proof)
+    return judge(kind, answer, proof)
 
 
 def _settle(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict, again: Again) -> None:
-    if not verdict.error:
+    if verdict.cause is Cause.MET:
         _pass(desk, challenge, authorization, verdict)
     elif verdict.again and challenge.failures + 1 < desk.config.acme.validation.attempts:
         _note(desk, challenge, authorization, verdict, again)
@@ -133,8 +134,9 @@ def _pass(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     expires = now + max(desk.config.acme.authorization_life, FINISH)
     with desk.store.transaction():
         desk.orders.hold(authorization.id)
-        if not desk.proofs.pass_challenge(challenge, _told(verdict), now):
+        if not desk.proofs.pass_challenge(challenge, now):
             return
+        attempts.write(desk, challenge, authorization, verdict)
         if desk.proofs.make_valid(authorization.id, expires):
             desk.orders.make_ready(authorization.id, expires)
             desk.journal(_event("authorization.valid", challenge, authorization, verdict))
@@ -144,7 +146,10 @@ def _note(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     """The client sees the error and that it is being tried again."""
     pause = 2.0**challenge.failures
     due_at = desk.now() + int(pause) + GRACE
-    if desk.proofs.note(challenge, _error(authorization, verdict), _told(verdict), due_at):
+    with desk.store.transaction():
+        url = attempts.write(desk, challenge, authorization, verdict)
+        noted = desk.proofs.note(challenge, problems.text(_problem(authorization, verdict, url)), due_at)
+    if noted:
         again(replace(challenge, failures=challenge.failures + 1, due_at=due_at), pause)
 
 
@@ -152,21 +157,19 @@ def _fail(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     """One failed challenge ends its authorization, and that each order that needs it."""
     with desk.store.transaction():
         waiting = desk.orders.needing(authorization.id)
-        if not desk.proofs.fail_challenge(challenge, _error(authorization, verdict), _told(verdict)):
+        error = _problem(authorization, verdict, attempts.write(desk, challenge, authorization, verdict))
+        if not desk.proofs.fail_challenge(challenge, problems.text(error)):
             return
         if desk.proofs.make_invalid(authorization.id):
-            error = problems.about(authorization.name, verdict.error, verdict.detail)
             for order in waiting:
                 order_log.fail(desk, order, error, order_log.actor(order.account))
         desk.journal(_event("challenge.failed", challenge, authorization, verdict))
 
 
-def _error(authorization: Authorization, verdict: Verdict) -> str:
-    return problems.text(problems.about(authorization.name, verdict.error, verdict.detail))
-
-
-def _told(verdict: Verdict) -> str:
-    return json_text(tuple(map(str, verdict.trail)))
+def _problem(authorization: Authorization, verdict: Verdict, url: str) -> problems.Problem:
+    """What the client is told, with the URL that tells more."""
+    made = problems.about(authorization.name, verdict.error, f"{verdict.detail} More, for a day: {url}")
+    return {**made, "instance": url}
 
 
 def _event(action: str, challenge: Challenge, authorization: Authorization, verdict: Verdict) -> Event:

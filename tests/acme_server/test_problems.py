@@ -8,6 +8,7 @@ import pytest
 from acme_server import errors as acme
 from acme_server import issuance, problems
 from acme_server.validation import wire
+from acme_server.validation.causes import Cause
 from ca import errors as ca
 from ca.errors import CAError
 
@@ -29,7 +30,7 @@ def family(kind: type[CAError] = CAError) -> Iterator[type[CAError]]:
 
 FAMILY = sorted(set(family()), key=lambda kind: kind.__name__)
 MORE = {"detail": "the inner detail", "retry_after": 5, "allowed": "POST", "terms": "https://ca.test/terms", "account": "https://ca.test/acct/1",
-        "outcome": wire.Outcome.DNS, "refusals": (acme.Refusal("dns", "x", "no"),)}  # fmt: skip
+        "cause": Cause.DNS_LATE, "facts": {}, "refusals": (acme.Refusal("dns", "x", "no"),)}  # fmt: skip
 
 
 def make(kind: type[CAError]) -> CAError:

@@ -20,6 +20,10 @@ from acme_server.records import (
     OrderStatus,
 )
 from acme_server.tables import Accounts, Orders, Proofs
+from acme_server.validation.causes import Cause
+from acme_server.validation.records import Attempt
+from acme_server.validation.tables import Attempts
+from acme_server.validation.wire import Deed, Step
 from ca.errors import Conflict, NotFound
 from ca.records import Name, NameKind
 from ca.store import Store
@@ -240,9 +244,9 @@ def test_A18_an_authorization_moves_only_as_drawn(proofs: Proofs, move: str) -> 
 CHALLENGE_MOVES: dict[str, Callable[[Proofs, Challenge], bool]] = {
     "begin": lambda proofs, row: proofs.begin(row, NOW, NOW),
     "again": lambda proofs, row: proofs.again(row, NOW),
-    "note": lambda proofs, row: proofs.note(row, "{}", "[]", NOW),
-    "pass": lambda proofs, row: proofs.pass_challenge(row, "[]", NOW),
-    "fail": lambda proofs, row: proofs.fail_challenge(row, "{}", "[]"),
+    "note": lambda proofs, row: proofs.note(row, "{}", NOW),
+    "pass": lambda proofs, row: proofs.pass_challenge(row, NOW),
+    "fail": lambda proofs, row: proofs.fail_challenge(row, "{}"),
 }
 
 
@@ -342,3 +346,20 @@ def test_A17_an_authorization_past_its_time(status: AuthorizationStatus) -> None
     after = {"valid": "expired", "pending": "invalid"}.get(status.value, status.value)
     assert row.at(NOW - 1).status is status
     assert row.at(NOW).status == after
+
+
+def test_tries_come_back_as_they_were_and_are_forgotten(orders: Orders, proofs: Proofs) -> None:
+    order, attempts = an_order(orders, 1, an_authorization(proofs, 1)), Attempts(orders.store)
+    step = Step(3, Deed.CONNECT, "www.corp.test, port 80", "refused", "10.1.2.3")
+    first = Attempt(
+        "t1", "ab", "z1", "http-01", NAME.value, 1, NOW, 5, Cause.REFUSED, {"subject": "it"}, "in", (step,), NOW + 9
+    )
+    second = replace(first, id="t2", link="", number=2, cause=Cause.MET, expires=NOW + 20)
+    for one in (second, first):
+        attempts.add(one)
+    assert attempts.of(order) == (first, second)
+    assert attempts.by_link("ab") == first
+    with pytest.raises(NotFound):
+        attempts.by_link("")
+    assert attempts.expire(NOW + 10) == 1
+    assert attempts.of(order) == (second,)

@@ -12,6 +12,7 @@ from acme_server import validation
 from acme_server.desk import Desk
 from acme_server.records import Challenge
 from acme_server.validation import work
+from acme_server.validation.causes import Cause
 from acme_server.validation.proof import Verdict
 from ca import journal
 from ca.authority import Authority
@@ -227,7 +228,7 @@ def test_the_result_of_a_try_that_was_given_up_changes_nothing(registered: Clien
     order, challenge = a_challenge(registered)
     slow = replace(begin(desk, challenge), failures=99)
     assert desk.proofs.again(slow, desk.now())  # the sweep took it
-    verdict = Verdict("connection", "broke off")
+    verdict = Verdict(Cause.BROKEN_OFF)
     work._settle(desk, slow, desk.proofs.get(slow.authorization_id), verdict, lambda *_: None)  # and it ends at last
     assert registered.post(challenge["url"]).json["status"] == "processing"
     show(registered, challenge)
