@@ -6,13 +6,22 @@ from pathlib import Path
 import pytest
 
 from tests.interop import world
+from tests.interop.names import Names
+from tests.interop.names import names as world_of_names
 from tests.interop.relying import RelyingParty
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.Demo]:
+def names() -> Iterator[Names]:
+    """The DNS server of the zone `test`, and the door of its hooks."""
+    with world_of_names() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, names: Names) -> Iterator[world.Demo]:
     """One running demo for all client tests of this session."""
-    with world.demo(tmp_path_factory.mktemp("product") / "demo") as running:
+    with world.demo(tmp_path_factory.mktemp("product") / "demo", **names.environment) as running:
         yield running
 
 
@@ -34,6 +43,13 @@ def relying(demo: world.Demo, tmp_path: Path) -> RelyingParty:
 def port() -> Iterator[int]:
     """The http-01 port, held for this test alone: for clients that listen themselves."""
     with world.challenge_port() as number:
+        yield number
+
+
+@pytest.fixture
+def alpn_port() -> Iterator[int]:
+    """The tls-alpn-01 port, held for this test alone."""
+    with world.challenge_port(world.ALPN_PORT) as number:
         yield number
 
 

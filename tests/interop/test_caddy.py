@@ -33,7 +33,7 @@ CADDYFILE = """\
 {name} {{
 	tls {{
 		issuer acme {{
-			disable_tlsalpn_challenge
+			{disabled}
 		}}
 	}}
 	respond "hello"
@@ -67,6 +67,14 @@ def test_caddy_obtains_renews_and_replaces_a_revoked_certificate(
     relying.accepts(third, NAME, key=caddy.file(".key"))
 
 
+def test_caddy_obtains_by_tls_alpn_01(demo: Demo, home: Path, relying: RelyingParty, alpn_port: int) -> None:
+    """Caddy answers acme-tls/1 at the port where it serves HTTPS."""
+    caddy = Caddy(need("caddy"), home, alpn_port)
+    caddy.configure(demo, free_port(), "disable_http_challenge")
+    with caddy.serving():
+        relying.accepts(caddy.held(), NAME, key=caddy.file(".key"))
+
+
 @dataclass(frozen=True)
 class Caddy:
     """One Caddy with its own storage below `home`."""
@@ -75,7 +83,7 @@ class Caddy:
     home: Path
     https_port: int
 
-    def configure(self, demo: Demo, http_port: int) -> None:
+    def configure(self, demo: Demo, http_port: int, disabled: str = "disable_tlsalpn_challenge") -> None:
         """Writes the Caddyfile that a person would write, and the JSON that Caddy makes of it."""
         text = CADDYFILE.format(
             http_port=http_port,
@@ -84,6 +92,7 @@ class Caddy:
             directory=demo.directory,
             root=demo.root,
             name=NAME,
+            disabled=disabled,
         )
         (self.home / "Caddyfile").write_text(text)
         said = run(self.program, "adapt", "--config", self.home / "Caddyfile", env=environment(self.home))

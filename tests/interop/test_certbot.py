@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.names import Names
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.world import Demo, environment, need, run
 
@@ -35,6 +36,30 @@ def test_certbot_obtains_renews_and_revokes(demo: Demo, home: Path, relying: Rel
     relying.refuses(second, reason="superseded")
     relying.accepts(first, NAME)
     assert demo.record(second.serial)["status"] == "revoked"
+
+
+HOOK = """\
+#!/bin/sh
+exec {say} {what} "_acme-challenge.$CERTBOT_DOMAIN" "$CERTBOT_VALIDATION"
+"""
+
+
+def test_certbot_obtains_a_wildcard_by_dns_01(demo: Demo, home: Path, relying: RelyingParty, names: Names) -> None:
+    say, hooks = names.script(home), {}
+    for what in ("present", "cleanup"):
+        hooks[what] = home / what
+        hooks[what].write_text(HOOK.format(say=say, what=what))
+        hooks[what].chmod(0o755)
+    folders = ("--config-dir", home / "cb", "--work-dir", home / "cb", "--logs-dir", home / "cb")
+    manual = ("--manual", "--preferred-challenges", "dns", "--manual-auth-hook", hooks["present"])
+    wanted = ("-d", "certbot.test", "-d", "*.certbot.test", "--agree-tos", "--register-unsafely-without-email")
+    run(
+        *(need("certbot"), "certonly", "-n", "--server", demo.directory, *folders, *wanted, *manual),
+        *("--manual-cleanup-hook", hooks["cleanup"]),
+        env=environment(home, REQUESTS_CA_BUNDLE=str(demo.root)),
+    )
+    relying.accepts(Chain.read(home / "cb/live/certbot.test/fullchain.pem"), "certbot.test", "*.certbot.test")
+    assert names.server.texts["_acme-challenge.certbot.test"] == []
 
 
 def test_certbot_revokes_with_the_certificates_key(demo: Demo, home: Path, relying: RelyingParty, port: int) -> None:

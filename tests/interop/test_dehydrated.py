@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.names import Names
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.world import Demo, environment, need, run
 
@@ -42,3 +43,23 @@ def test_dehydrated_obtains_renews_and_revokes(demo: Demo, home: Path, relying: 
     dehydrated("--revoke", (files / "cert.pem").resolve())
     relying.refuses(second)
     relying.accepts(first, NAME)
+
+
+HOOK = """\
+#!/bin/sh
+case "$1" in
+deploy_challenge) exec {say} present "_acme-challenge.$2" "$4" ;;
+clean_challenge) exec {say} cleanup "_acme-challenge.$2" "$4" ;;
+esac
+"""
+
+
+def test_dehydrated_obtains_by_dns_01(demo: Demo, home: Path, relying: RelyingParty, names: Names) -> None:
+    program, domain = need("dehydrated"), "dehydrated.test"
+    (home / "hook").write_text(HOOK.format(say=names.script(home)))
+    (home / "hook").chmod(0o755)
+    values = {"directory": demo.directory, "folder": home, "wellknown": home, "root": demo.root}
+    (home / "config").write_text(CONFIG.format(**values) + f'CHALLENGETYPE="dns-01"\nHOOK="{home / "hook"}"\n')
+    for words in (("--register", "--accept-terms"), ("--cron", "--domain", domain)):
+        run(program, "--config", home / "config", *words, env=environment(home))
+    relying.accepts(Chain.read(home / "certs" / domain / "fullchain.pem"), domain)

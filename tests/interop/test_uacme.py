@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.names import Names
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.world import Demo, environment, need, run
 
@@ -34,6 +35,26 @@ def test_uacme_obtains_renews_and_revokes(demo: Demo, home: Path, relying: Relyi
     uacme("-r", "5", "revoke", files / "cert.pem")
     relying.refuses(second, reason="cessationOfOperation")
     relying.accepts(first, NAME)
+
+
+DNS_HOOK = """\
+#!/bin/sh
+[ "$2" = dns-01 ] || exit 1
+case "$1" in
+begin) exec {say} present "_acme-challenge.$3" "$5" ;;
+*) exec {say} cleanup "_acme-challenge.$3" "$5" ;;
+esac
+"""
+
+
+def test_uacme_obtains_by_dns_01(demo: Demo, home: Path, relying: RelyingParty, names: Names) -> None:
+    hook, name = home / "hook", "uacme.test"
+    hook.write_text(DNS_HOOK.format(say=names.script(home)))
+    hook.chmod(0o755)
+    base = [*trusting(demo.root, home), need("uacme"), "-a", demo.directory, "-c", str(home), "-t", "EC", "-y"]
+    for words in (("new",), ("-h", hook, "issue", name)):
+        run(*base, *words, env=environment(home))
+    relying.accepts(Chain.read(home / name / "cert.pem"), name)
 
 
 def trusting(root: Path, home: Path) -> list[str]:

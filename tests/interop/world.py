@@ -20,6 +20,7 @@ from tests.ports import free_port
 
 LAUNCHER = Path(__file__).parents[2] / "certwright"
 CHALLENGE_PORT = 5002  # where the demo fetches http-01 (CONTRACT.md)
+ALPN_PORT = 5001  # where the demo looks for tls-alpn-01
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -112,11 +113,11 @@ def demo(folder: Path, **more: str) -> Iterator[Demo]:
 
 
 @contextmanager
-def challenge_port() -> Iterator[int]:
-    """Holds port 5002 for one client: there is one such port on a machine, and tests may run side by side."""
-    with (Path(tempfile.gettempdir()) / "certwright-port-5002.lock").open("w") as lock:
+def challenge_port(port: int = CHALLENGE_PORT) -> Iterator[int]:
+    """Holds such a port for one client: there is one of it on a machine, and tests may run side by side."""
+    with (Path(tempfile.gettempdir()) / f"certwright-port-{port}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield CHALLENGE_PORT
+        yield port
 
 
 @contextmanager
