@@ -104,7 +104,7 @@ def restarts(folder: Path, count: int) -> dict[str, float]:
     folder.mkdir()
     ledger = Ledger(folder, sync=lambda _: None)
     for start in range(0, count, 500):
-        ledger.record(*(_entry(n) for n in range(start, start + 500)))
+        ledger.record(*(entry(n) for n in range(start, start + 500)))
     ledger.close()
     found = {"as it was left": _opening(folder)}
     for one in folder.glob("index.sqlite*"):
@@ -120,7 +120,8 @@ def killed_to_ready(world: World) -> float:
     return time.perf_counter() - begun
 
 
-def _entry(n: int) -> Entry:
+def entry(n: int) -> Entry:
+    """The n-th of many certificates, of the size that certificates have."""
     tbs = n.to_bytes(800, "big")
     return Entry(0, 0, "issuing-g1", CERTIFICATE.value, 0, hashlib.sha256(tbs).digest(), tbs, f"01{n:036x}")
 

@@ -9,6 +9,7 @@ binds one socket and the workers inherit it, so a busy port is an error, and a r
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,6 +86,14 @@ class Listener(MPServer):
         self._sso = bind(Address(self.bind_addr, self.bind_port), self.backlog)
         self._shd = SocketHolder(self._sso.fileno(), False, self.backlog)  # type: ignore[call-arg, assignment]
         self._ssp = None
+
+    def _drop_shared_socket(self) -> None:
+        """Overrides Granian's, which calls it first of all when it ends: whoever connects from now on is refused at
+        once, not left waiting. The socket is shared, so that this goes for the workers too."""
+        if self._sso is not None:
+            with suppress(OSError):
+                self._sso.shutdown(socket.SHUT_RDWR)
+        super()._drop_shared_socket()  # type: ignore[no-untyped-call]
 
     def _take(self, tls: KeyPair) -> None:
         """Before workers are replaced: looks where the links lead now. A pair that does not fit is not taken."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def _softhsm() -> None:
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """One CA for all ACME tests of a session: they use names and accounts of their own."""
+    with a_town(tmp_path_factory) as made:
+        yield made
+
+
+@contextmanager
+def a_town(tmp_path_factory: pytest.TempPathFactory, database: str = "") -> Iterator[Town]:
+    """A new town, over that database or SQLite."""
     _softhsm()
     place = Place(tmp_path_factory.mktemp("town"))
     made = Town(place)
@@ -93,6 +101,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         text = place.configuration.read_text().replace("http_port = 5002", f"http_port = {site.port}\n{zones}")
         text = text.replace("tls_alpn_port = 5001", f"tls_alpn_port = {made.responder.port}")
         place.configuration.write_text(text)
+        if database:
+            made.use(database)
         init = made.run("ca", "init", "--root-dir", str(place.root_token), "--yes")
         assert init.returncode == 0, init.stderr
         made.start_signer()

@@ -107,7 +107,7 @@ class ApiWorker(Worker):
         self.url = f"{service.origin}/api/v1/certificates"
 
     def obtain(self, name: str) -> bytes:
-        body = {"csr": _csr(name).decode(), "profile": "server"}
+        body = {"csr": csr(name).decode(), "profile": "server"}
         key = secrets.token_hex(16)
         answer = self.persist(lambda: self._post(self.url, body, key))
         return answer.json()["chain"].encode() if answer.status_code == 201 else b""
@@ -148,7 +148,7 @@ class AcmeWorker(Worker):
         self.acme.new_account(messages.NewRegistration.from_data(terms_of_service_agreed=True))
 
     def obtain(self, name: str) -> bytes:
-        request = _csr(name)
+        request = csr(name)
         order = self.persist(lambda: self.acme.new_order(request))
         return self.persist(lambda: self._advance(order.uri, request))
 
@@ -167,8 +167,8 @@ class AcmeWorker(Worker):
             for authorization in order["authorizations"]:
                 self._prove(authorization)
         if order["status"] == "ready":
-            csr = x509.load_pem_x509_csr(request)
-            self.acme._post(order["finalize"], messages.CertificateRequest(csr=csr))
+            wanted = messages.CertificateRequest(csr=x509.load_pem_x509_csr(request))
+            self.acme._post(order["finalize"], wanted)
         raise NotYet(f"the order is {order['status']}")
 
     def _prove(self, url: str) -> None:
@@ -198,7 +198,8 @@ def crew(service: Service, told: Told, stopping: threading.Event, count: int, sh
     return [*api, *(AcmeWorker(service, told, stopping, shown) for _ in range(count - len(api)))]
 
 
-def _csr(name: str) -> bytes:
+def csr(name: str) -> bytes:
+    """PEM, over a fresh key: what becomes of a request is found by its key."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False)
     return builder.sign(ec.generate_private_key(ec.SECP256R1()), SHA256()).public_bytes(Encoding.PEM)

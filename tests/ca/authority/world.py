@@ -79,7 +79,7 @@ class World:
             self.signer = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
         config = configuration.load(self.place.configuration)
         client = SignerClient(config.path(config.signer.socket), timeout=5)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60  # of a busy machine
         while not _signs(client):
             assert time.monotonic() < end, self.place.log.read_text()
             time.sleep(0.05)
