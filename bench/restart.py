@@ -1,6 +1,6 @@
 """How long a service with a past takes from its start to readiness: many certificates in records and ledger.
 
-    .certwright/venv/bin/python -m bench.restart [--count 100000] [--times 3] [--work DIR]
+    .certwright/venv/bin/python -m bench.restart [--count 100000] [--times 3] [--nice -15] [--work DIR]
 
 A whole service on SQLite and SoftHSM; `/ready` is asked every 20 ms on both planes, and must answer 200 on both.
 """
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--work", type=Path, help="a folder on the disk to be measured")
+    parser.add_argument("--nice", type=int, default=0, help="-15 (root) gives the service precedence on a busy machine")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.work) as name:
         place = Place(Path(name) / "ca")
@@ -55,6 +56,7 @@ def main() -> None:
         fill(f"sqlite:///{place.path}/state/certwright.sqlite", asked.count)
         with service(place.path, free_port()) as running:
             running.stop()
+            os.setpriority(os.PRIO_PROCESS, 0, asked.nice)
             short = [seconds_to_ready(running) for _ in range(asked.times)]
             fill_ledger(running.config.path(running.config.signer.state_dir) / "ledger", asked.count)
             long = [seconds_to_ready(running) for _ in range(asked.times)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import structlog
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca import journal
@@ -43,7 +44,10 @@ def export_journal(desk: Desk) -> Iterator[Mapping[str, object]]:
 
 
 def record_start(desk: Desk, process: str) -> None:
-    """Journals that a process started and with which effective configuration."""
+    """Journals that a process started and with which effective configuration; warns of a database that may lose
+    what it has confirmed, or whose role may rewrite the journal."""
+    for weakness in desk.store.weaknesses():
+        structlog.get_logger().warning("database.weak", why=weakness, next_step="See docs/postgresql.md, 'Durability'.")
     with desk.store.transaction():
         desk.journal.append(
             Event(

@@ -1,4 +1,4 @@
-"""kill -9 at random under eight clients: what they were told holds (issue: "Death at any moment")."""
+"""kill -9 at random under eight clients: what they were told holds on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -62,7 +62,7 @@ def judge(service: Service, told: Told) -> dict[str, int]:
     assert told.trouble == []
     _judge_audit(service)
     with records(service) as store:
-        _judge_records(store, told)
+        judge_records(store, told)
         _judge_journal(service, told)
         orphans = {one.serial for one in store.orphans(1 << 30)}
         _judge_ledger(service, orphans)
@@ -78,7 +78,7 @@ def judge(service: Service, told: Told) -> dict[str, int]:
     }
 
 
-def _judge_records(store: Store, told: Told) -> None:
+def judge_records(store: Store, told: Told) -> None:
     """Each certificate stands there once, as it was handed out, and each issuance is whole or not at all."""
     stored = store.rows("SELECT serial, der FROM certificate")
     assert len({serial for serial, _ in stored}) == len(stored)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp
+from structlog.testing import capture_logs
 
 from ca.authority import Authority, open_authority
 from ca.authority.health import CHECKS
@@ -79,3 +80,11 @@ def test_health_names_what_is_missing_and_the_next_step(authority: Authority, wo
     world.start_signer()
     world.clock.ahead = 2 * authority.config.ca.crl_life
     assert "crl" in {check.name for check in authority.health() if not check.ok}
+
+
+def test_a_start_warns_of_a_database_that_may_lose_what_it_confirmed(authority: Authority) -> None:
+    """The tests' PostgreSQL runs without fsync, and SQLite with it."""
+    with capture_logs() as said:
+        authority.record_start("test")
+    on_postgresql = authority.config.database.url.startswith("postgresql")
+    assert [one["why"] for one in said if one["event"] == "database.weak"] == ["fsync is off"] * on_postgresql
