@@ -255,6 +255,37 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
+class RevokeRequest:
+    """Why certificates end, and who says so. `invalidity_date` is 0 or since when the key may have been misused."""
+
+    reason: Reason
+    actor: Actor
+    comment: str = ""
+    invalidity_date: int = 0
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MassRevocation:
+    """The revocation of all that a query finds. `state` is running, done or stopped; `cursor` says where it stands.
+
+    Of `total` certificates that were found at its beginning `revoked` are, and `skipped` were revoked or expired
+    already.
+    """
+
+    id: str
+    query: "Query"
+    request: RevokeRequest
+    state: str
+    total: int
+    revoked: int = 0
+    skipped: int = 0
+    created_at: int = 0
+    updated_at: int = 0
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """An issued certificate as the records office keeps it. `status` is derived: valid, revoked or expired."""
 
@@ -289,7 +320,7 @@ class Query:
 
     `name` matches a whole DNS name, IP or URI, or every DNS name below a domain (`*.x.test`); `text` matches a
     prefix of any name, the CN or the serial. `status` is valid, revoked, expired or expiring (within
-    `expiring_within` seconds). `limit` is at most 1,000.
+    `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `limit` is at most 1,000.
     """
 
     text: str = ""
@@ -300,6 +331,7 @@ class Query:
     issuer: str = ""
     account: str = ""
     token: str = ""
+    public_key: str = ""
     expiring_within: int = 0
     order_by: str = "issued"
     after: str = ""

@@ -35,6 +35,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("publish_crls", "scheduler.crl", jobs.publish_crls),
     Job("publish_root_crls", "scheduler.crl", jobs.publish_root_crls),
     Job("refresh_ocsp", "scheduler.ocsp", jobs.refresh_ocsp),
+    Job("revoke_masses", "scheduler.sweep", jobs.revoke_masses),
     Job("sweep_intents", "scheduler.sweep", jobs.sweep_intents),
     Job("sweep_orders", "scheduler.sweep", jobs.sweep_orders),
     Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),

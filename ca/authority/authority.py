@@ -4,7 +4,20 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ca.authority import adopt, answers, chain, crls, health, integrity, managed, responders, shards, sweep, trail
+from ca.authority import (
+    adopt,
+    answers,
+    chain,
+    crls,
+    health,
+    integrity,
+    managed,
+    masses,
+    responders,
+    shards,
+    sweep,
+    trail,
+)
 from ca.authority import issue as issuance
 from ca.authority import reconcile as reconciliation
 from ca.authority import revoke as revocation
@@ -23,7 +36,7 @@ from ca.keys.ledger import Entry
 from ca.policy import Policy
 from ca.profiles import compile_all
 from ca.publish import Publisher, feed
-from ca.records import Actor, Certificate, IssueRequest, Page, Query, Reason
+from ca.records import Actor, Certificate, IssueRequest, MassRevocation, Page, Query, Reason, RevokeRequest
 from ca.store import Store, open_store
 
 
@@ -46,6 +59,42 @@ class Authority(Desk):
     ) -> Revoked:
         """Revokes one certificate and publishes it: see `ca.authority.revoke`."""
         return revocation.revoke(self, certificate, reason, actor, comment, request_id)
+
+    def revoke_serial(self, issuer_id: str, serial: int, request: RevokeRequest, end: int = 0) -> Revoked:
+        """Revokes a serial, also of a certificate that was never stored: see `ca.authority.revoke`."""
+        return revocation.revoke_serial(self, issuer_id, serial, request, end)
+
+    def release(self, issuer_id: str, serial: int, request: RevokeRequest) -> Revoked:
+        """Takes a hold back: see `ca.authority.revoke`."""
+        return revocation.release(self, issuer_id, serial, request)
+
+    def preview_mass(self, query: Query, request: RevokeRequest) -> tuple[int, tuple[Certificate, ...]]:
+        """How many certificates a mass revocation would revoke, and some of them."""
+        return masses.preview(self, query, request)
+
+    def begin_mass(self, query: Query, request: RevokeRequest) -> MassRevocation:
+        """Records a mass revocation; the scheduler, or whoever calls `go_on_with_mass`, carries it out."""
+        return masses.begin(self, query, request)
+
+    def go_on_with_mass(self, mass_id: str, tell: masses.Tell = lambda _: None) -> MassRevocation:
+        """Carries a mass revocation on to its end: see `ca.authority.masses`."""
+        return masses.go_on(self, mass_id, tell)
+
+    def stop_mass(self, mass_id: str, request: RevokeRequest) -> MassRevocation:
+        """Ends a mass revocation before its end."""
+        return masses.stop(self, mass_id, request)
+
+    def mass(self, mass_id: str) -> MassRevocation:
+        """How far a mass revocation is. Raises `NotFound`."""
+        return self.store.mass(mass_id)
+
+    def masses(self, limit: int = 100) -> tuple[MassRevocation, ...]:
+        """Every mass revocation, the newest first."""
+        return self.store.masses(limit)
+
+    def revoke_masses(self) -> Report:
+        """Takes over mass revocations that were begun and do not move."""
+        return masses.go_on_with_all(self)
 
     # --- looking things up --------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Holds(Office):
         with self.transaction():
             generation = self.mark_shard(fact.issuer, fact.serial)
             self._refuse_revoked(fact.issuer, fact.serial)
-            values = (*HELD.encode(fact), serial_shard(fact.serial), generation)
+            values = (*HELD.encode(fact), serial_shard(fact.serial), 0, generation)
             if not self.change(_HOLD, *values, b""):
                 raise AlreadyRevoked("This certificate is on hold already.", next_step="Release it, or revoke it.")
             self.mark_serial(fact)
@@ -65,7 +65,7 @@ class Holds(Office):
 
 
 _HOLD = HELD.insert(
-    ("shard", "generation", "entry"),
+    ("shard", "released_at", "generation", "entry"),
     "ON CONFLICT (issuer, serial) DO UPDATE SET revoked_at = excluded.revoked_at, actor = excluded.actor, "
     "comment = excluded.comment, generation = excluded.generation, entry = excluded.entry, released_at = 0 "
     "WHERE held.released_at > 0",

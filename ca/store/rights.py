@@ -35,6 +35,8 @@ RIGHTS: Mapping[str, str] = {
     "certificate_parent": _ADD,
     "revocation": "SELECT, INSERT, UPDATE (reason, actor, comment, invalidity_date, generation, entry)",
     "held": _CHANGE,
+    "mass_revocation": _CHANGE,
+    "stopwatch": _CHANGE,
     "shard": _CHANGE,
     "ocsp": "SELECT, INSERT, UPDATE, DELETE",
     # publication

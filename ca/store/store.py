@@ -12,6 +12,7 @@ from ca.store.jobs import Jobs
 from ca.store.leases import Leases
 from ca.store.lists import Lists
 from ca.store.marks import Marks
+from ca.store.masses import Masses
 from ca.store.migrate import waiting
 from ca.store.people import People
 from ca.store.publications import Publications
@@ -33,6 +34,7 @@ class Store(
     Lists,
     Shards,
     Marks,
+    Masses,
     Publications,
     Tokens,
     People,

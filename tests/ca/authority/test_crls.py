@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,31 +14,12 @@ from ca import crl
 from ca.authority.adopt import published_crls
 from ca.errors import AlreadyRevoked, BadRequest, HSMUnavailable
 from ca.records import SYSTEM, Reason, Revocation, SignKind, serial_shard
-from tests.ca.authority.fast import ISSUER, FastWorld, make_template, number
+from tests.ca.authority.fast import ISSUER, FastWorld, number
 from tests.ca.authority.world import OPERATOR
-from tests.ca.conftest import Hierarchy
 
 DAY = 86400
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def template(hierarchy: Hierarchy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_template(tmp_path_factory.mktemp("template") / "ca.sqlite", hierarchy)
-
-
-@pytest.fixture
-def make(hierarchy: Hierarchy, template: Path, tmp_path: Path) -> Iterator[Callable[..., FastWorld]]:
-    made: list[FastWorld] = []
-
-    def one(**ca: Any) -> FastWorld:
-        made.append(FastWorld(tmp_path, hierarchy, template, **ca))
-        return made[-1]
-
-    yield one
-    for world in made:
-        world.close()
 
 
 def test_only_what_is_due_is_signed(make: Callable[..., FastWorld]) -> None:
