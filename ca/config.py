@@ -97,6 +97,7 @@ class Server(Section):
     http_listen: Listen = Field("127.0.0.1:8080", description="address and port of the status plane (plain HTTP)")
     public_url: Origin = Field("https://localhost:8443", description="the URL clients use; each JWS url is compared")
     status_url: PlainURL = Field("http://localhost:8080", description="the URL in certificates for OCSP and CRLs")
+    status_nodes: list[PlainURL] = Field([], description="URL of each node's status plane; empty: status_url alone")
     metrics_listen: ListenIfAny = Field("", description="loopback address of a plain /metrics listener; empty for none")
     metrics_token_file: Path | None = Field(None, description="file with the bearer token that opens /metrics")
     trusted_proxies: list[Network] = Field([], description="networks whose X-Forwarded-For is believed")
@@ -227,6 +228,7 @@ class Scheduler(Section):
     ocsp: Seconds = Field(60, description="look for due OCSP answers", ge=1)
     renewals: Seconds = Field(300, description="look for own certificates and responders to renew", ge=1)
     expiry: Seconds = Field(300, description="expire orders, authorizations, nonces, idempotency keys", ge=1)
+    probe: Seconds = Field(300, description="fetch what relying parties fetch, and see how fresh it is", ge=10)
     sweep: Seconds = Field(15, description="abandon orphaned intents, retry challenges", ge=1)
     lease: Seconds = Field(30, description="life of the scheduler's lease", ge=5)
 

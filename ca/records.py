@@ -266,6 +266,26 @@ class RevokeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """How long a revocation took to be seen from outside: milliseconds from `asked_at` until every node's OCSP answer
+    and CRL told of it; -1 as long as one does not. `good_until` is when the last good answer, and the last list without
+    it, expire for whoever has kept them: 0 when there was none.
+    """
+
+    issuer: str
+    serial: int
+    asked_at: int
+    good_until: int
+    ocsp_ms: int = -1
+    crl_ms: int = -1
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was not seen everywhere yet."""
+        return self.ocsp_ms < 0 or self.crl_ms < 0
+
+
+@dataclass(frozen=True, slots=True)
 class MassRevocation:
     """The revocation of all that a query finds. `state` is running, done or stopped; `cursor` says where it stands.
 

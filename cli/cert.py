@@ -1,4 +1,4 @@
-"""`certwright cert`: issue, find, show and revoke certificates at this machine's own desk."""
+"""`certwright cert`: issue, find and show certificates at this machine's own desk."""
 
 import os
 from collections.abc import Iterator
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 PAGE = 1000
 SHOWN = 100
 """How many a list shows to people; programs (--json) get all."""
-
-REASONS = (
-    "unspecified",
-    "keyCompromise",
-    "affiliationChanged",
-    "superseded",
-    "cessationOfOperation",
-    "privilegeWithdrawn",
-)
 
 # --- issue --------------------------------------------------------------------------------------
 
@@ -226,36 +217,3 @@ def orphans(session: Session) -> None:
     head = ("serial", "issuer", "profile", "asker", "created_at")
     text = table(head, [[row[name] for name in head] for row in rows], "There are no orphans.")
     answer(session, rows, text)
-
-
-# --- revoke -------------------------------------------------------------------------------------
-
-
-@command(changes=True)
-@click.argument("certificate")
-@click.option("--reason", type=click.Choice(REASONS), default="unspecified", show_default=True, help="Why.")
-@click.option("--comment", default="", help="For those who read the records later.")
-def revoke(session: Session, certificate: str, reason: str, comment: str) -> None:
-    """Revokes a certificate, by serial, SHA-256 or file, and publishes that at once.
-
-    It cannot be undone. When the HSM cannot be reached the revocation stands, and the scheduler publishes it.
-    """
-    from ca.records import Reason
-
-    with session.authority() as authority:
-        one = find_certificate(authority, certificate)
-        shape = shapes.certificate(one, authority.clock())
-        label = f"{shape['serial']} ({', '.join(shape['names'])})"
-        if session.dry_run:
-            answer(session, {"dry_run": True, **shape, "reason": reason}, f"Would revoke {label} for {reason}.")
-            return
-        session.confirm(f"Revoke {label} for {reason}?")
-        revoked = authority.revoke(one, Reason(reason), operator(), comment)
-    published = "the scheduler will publish it" if revoked.published_in is None else f"{revoked.published_in:.1f} s"
-    fact = {
-        "serial": shape["serial"],
-        "revoked_at": rfc3339(revoked.revocation.revoked_at),
-        "reason": str(revoked.revocation.reason),
-        "published_in": revoked.published_in,
-    }
-    answer(session, fact, f"revoked {label}; published: {published}")

@@ -31,6 +31,7 @@ SKEW_WARN = 5
 DAY = 86400
 ROOT_CRL_ALARM = 60 * DAY
 LATE_RUNS = 3
+SEEN_LATE = 60
 _POSTGRESQL = "See docs/postgresql.md."
 
 
@@ -293,6 +294,18 @@ def _ocsp(patient: Patient) -> str:
     return "no answer is late"
 
 
+def _revocations(patient: Patient) -> str:
+    """Each of the last day was seen from outside: B-02, by the stopwatch."""
+    now = patient.clock()
+    slow = patient.authority.store.slow_revocations(now - SEEN_LATE, now - DAY)
+    if slow:
+        raise Warn(
+            f"{slow} revocations of the last day were not seen from outside yet.",
+            next_step="Run 'certwright status probe', and see the scheduler's log.",
+        )
+    return "each was seen from outside"
+
+
 def _http(patient: Patient) -> str:
     return _door(http_door(patient.config).missing)
 
@@ -382,6 +395,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "root CRL": _root_crls,
     "CRLs": _crls,
     "OCSP": _ocsp,
+    "revocations": _revocations,
     "status plane": _http,
     "web": _https,
     "records": _records,

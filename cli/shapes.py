@@ -1,9 +1,12 @@
 """How records look in JSON: what scripts and tests may rely on (CONTRACT.md). Pure functions."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ca.clock import rfc3339
-from ca.records import ApiToken, Certificate, Intent, Issuer, Key, serial_hex
+from ca.records import ApiToken, Certificate, Intent, Issuer, Key, MassRevocation, Stopwatch, serial_hex
+
+if TYPE_CHECKING:
+    from ca.authority import Revoked
 
 
 def time_or_none(epoch: int) -> str | None:
@@ -27,6 +30,45 @@ def certificate(one: Certificate, now: int) -> dict[str, Any]:
         "issued_at": rfc3339(one.issued_at),
         "revoked_at": time_or_none(one.revoked_at),
         "reason": one.reason or None,
+    }
+
+
+def revoked(done: "Revoked", seen: Stopwatch) -> dict[str, Any]:
+    """A revocation with its stopwatch: seconds until it was seen from outside, null as long as it was not."""
+    fact = done.revocation
+    return {
+        "serial": serial_hex(fact.serial),
+        "issuer": fact.issuer,
+        "revoked_at": rfc3339(fact.revoked_at),
+        "reason": str(fact.reason),
+        "published_in": done.published_in,
+        "ocsp_seen_in": seconds_or_none(seen.ocsp_ms),
+        "crl_seen_in": seconds_or_none(seen.crl_ms),
+        "good_until": time_or_none(seen.good_until),
+    }
+
+
+def seconds_or_none(milliseconds: int) -> float | None:
+    """Seconds; nothing while a stopwatch runs."""
+    return milliseconds / 1000 if milliseconds >= 0 else None
+
+
+def mass(one: MassRevocation) -> dict[str, Any]:
+    """A mass revocation; `query` as it can be given again."""
+    from ca.authority.masses import query_text
+
+    return {
+        "id": one.id,
+        "state": one.state,
+        "query": query_text(one.query),
+        "reason": str(one.request.reason),
+        "by": str(one.request.actor),
+        "comment": one.request.comment,
+        "total": one.total,
+        "revoked": one.revoked,
+        "skipped": one.skipped,
+        "created_at": rfc3339(one.created_at),
+        "updated_at": rfc3339(one.updated_at),
     }
 
 

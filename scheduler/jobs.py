@@ -38,6 +38,26 @@ def revoke_masses(authority: Authority, _fence: int) -> Report:
     return authority.revoke_masses()
 
 
+def watch_revocations(authority: Authority, _fence: int) -> Report:
+    """Fetches revocations back from outside that nobody has seen yet, and takes their times."""
+    seen = authority.watch_revocations()
+    for one in seen:
+        metrics.SEEN.labels("ocsp").observe(one.ocsp_ms / 1000)
+        metrics.SEEN.labels("crl").observe(one.crl_ms / 1000)
+    return Report("watch_revocations", len(seen))
+
+
+def probe_freshness(authority: Authority, _fence: int) -> Report:
+    """Fetches what relying parties fetch; what is late or cannot be had counts as failed."""
+    found = authority.probe()
+    for one in found:
+        metrics.PROBE_USED.labels(one.what).set(one.used)
+        metrics.PROBE_WELL.labels(one.what).set(not one.trouble)
+    late = [one for one in found if one.trouble]
+    detail = "; ".join(f"{one.what}: {one.trouble}" for one in late[:3])
+    return Report("probe_freshness", len(found) - len(late), len(late), detail)
+
+
 def refresh_ocsp(authority: Authority, fence: int) -> Report:
     """Signs and publishes the OCSP answers that are due."""
     return authority.refresh_ocsp(fence=fence)

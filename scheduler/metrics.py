@@ -61,3 +61,23 @@ def _show(gauge: Gauge, times: Mapping[str, Times]) -> None:
     for name, one in times.items():
         gauge.labels(name, "0.5").set(one.median)
         gauge.labels(name, "0.95").set(one.p95)
+
+
+SEEN = Histogram(
+    "certwright_revocation_seen_seconds",
+    "Seconds from a revocation until it was fetched back from every node, by OCSP or CRL.",
+    ["by"],
+    buckets=(0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+PROBE_USED = Gauge(
+    "certwright_probe_used_ratio",
+    "Part of the life of a fetched list or answer that is gone.",
+    ["what"],
+    multiprocess_mode="mostrecent",
+)
+PROBE_WELL = Gauge(
+    "certwright_probe_well",
+    "1 when a list or answer could be fetched, verifies and is not late.",
+    ["what"],
+    multiprocess_mode="mostrecent",
+)

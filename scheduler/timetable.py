@@ -36,6 +36,8 @@ TIMETABLE: tuple[Job, ...] = (
     Job("publish_root_crls", "scheduler.crl", jobs.publish_root_crls),
     Job("refresh_ocsp", "scheduler.ocsp", jobs.refresh_ocsp),
     Job("revoke_masses", "scheduler.sweep", jobs.revoke_masses),
+    Job("watch_revocations", "scheduler.sweep", jobs.watch_revocations),
+    Job("probe_freshness", "scheduler.probe", jobs.probe_freshness),
     Job("sweep_intents", "scheduler.sweep", jobs.sweep_intents),
     Job("sweep_orders", "scheduler.sweep", jobs.sweep_orders),
     Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),

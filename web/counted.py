@@ -4,8 +4,8 @@ from dataclasses import fields
 
 from ca.authority import Authority, Revoked
 from ca.authority import issue as issuance
-from ca.records import Actor, Certificate, IssueRequest, Reason
-from web.counters import ISSUED, REVOCATION_PENDING, REVOCATION_SECONDS, REVOKED
+from ca.records import Certificate, IssueRequest, RevokeRequest, Stopwatch
+from web.counters import ISSUED, REVOCATION_PENDING, REVOCATION_SECONDS, REVOCATION_SEEN, REVOKED
 
 
 class CountedAuthority(Authority):
@@ -22,17 +22,23 @@ class CountedAuthority(Authority):
         ISSUED.labels(request.profile, request.actor.kind).inc()
         return certificate
 
-    def revoke(
-        self, certificate: Certificate, reason: Reason, actor: Actor, comment: str = "", request_id: str = ""
-    ) -> Revoked:
+    def revoke_serial(self, issuer_id: str, serial: int, request: RevokeRequest, end: int = 0) -> Revoked:
         """Revokes, counts, and records the time until OCSP and CRL carried it."""
-        revoked = super().revoke(certificate, reason, actor, comment, request_id)
-        REVOKED.labels(reason.value, actor.kind).inc()
+        revoked = super().revoke_serial(issuer_id, serial, request, end)
+        REVOKED.labels(request.reason.value, request.actor.kind).inc()
         if revoked.published_in is None:
             REVOCATION_PENDING.inc()
         else:
             REVOCATION_SECONDS.observe(revoked.published_in)
         return revoked
+
+    def watch(self, revoked: Revoked, seconds: float = 2.0) -> Stopwatch:
+        """Watches, and counts what was seen."""
+        seen = super().watch(revoked, seconds)
+        for by, milliseconds in (("ocsp", seen.ocsp_ms), ("crl", seen.crl_ms)):
+            if milliseconds >= 0:
+                REVOCATION_SEEN.labels(by).observe(milliseconds / 1000)
+        return seen
 
 
 def counted(authority: Authority) -> CountedAuthority:

@@ -24,6 +24,13 @@ REVOCATION_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
     registry=REGISTRY,
 )
+REVOCATION_SEEN = Histogram(
+    "certwright_revocation_seen_seconds",
+    "Seconds from a revocation until it was fetched back from every node, by OCSP or CRL.",
+    ("by",),
+    buckets=(0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)
 REVOCATION_PENDING = Counter(
     "certwright_revocations_unpublished",
     "Revocations that were not published at once, because the HSM or the database was away.",

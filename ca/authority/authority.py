@@ -15,10 +15,12 @@ from ca.authority import (
     masses,
     responders,
     shards,
+    stopwatch,
     sweep,
     trail,
 )
 from ca.authority import issue as issuance
+from ca.authority import probe as probing
 from ca.authority import reconcile as reconciliation
 from ca.authority import revoke as revocation
 from ca.authority.desk import Desk
@@ -36,7 +38,7 @@ from ca.keys.ledger import Entry
 from ca.policy import Policy
 from ca.profiles import compile_all
 from ca.publish import Publisher, feed
-from ca.records import Actor, Certificate, IssueRequest, MassRevocation, Page, Query, Reason, RevokeRequest
+from ca.records import Actor, Certificate, IssueRequest, MassRevocation, Page, Query, Reason, RevokeRequest, Stopwatch
 from ca.store import Store, open_store
 
 
@@ -58,7 +60,8 @@ class Authority(Desk):
         self, certificate: Certificate, reason: Reason, actor: Actor, comment: str = "", request_id: str = ""
     ) -> Revoked:
         """Revokes one certificate and publishes it: see `ca.authority.revoke`."""
-        return revocation.revoke(self, certificate, reason, actor, comment, request_id)
+        request = RevokeRequest(reason, actor, comment, request_id=request_id)
+        return self.revoke_serial(certificate.issuer, certificate.serial, request)
 
     def revoke_serial(self, issuer_id: str, serial: int, request: RevokeRequest, end: int = 0) -> Revoked:
         """Revokes a serial, also of a certificate that was never stored: see `ca.authority.revoke`."""
@@ -67,6 +70,18 @@ class Authority(Desk):
     def release(self, issuer_id: str, serial: int, request: RevokeRequest) -> Revoked:
         """Takes a hold back: see `ca.authority.revoke`."""
         return revocation.release(self, issuer_id, serial, request)
+
+    def watch(self, revoked: Revoked, seconds: float = 2.0) -> Stopwatch:
+        """Fetches a revocation back from outside and takes its time: see `ca.authority.stopwatch`."""
+        return stopwatch.watch(self, revoked, seconds)
+
+    def watch_revocations(self) -> tuple[Stopwatch, ...]:
+        """Looks at every revocation that was not seen yet; answers those that were now."""
+        return stopwatch.watch_all(self)
+
+    def probe(self) -> tuple[probing.Probe, ...]:
+        """Fetches what relying parties fetch, and says how fresh it is: see `ca.authority.probe`."""
+        return probing.probe(self)
 
     def preview_mass(self, query: Query, request: RevokeRequest) -> tuple[int, tuple[Certificate, ...]]:
         """How many certificates a mass revocation would revoke, and some of them."""

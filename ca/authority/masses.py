@@ -45,6 +45,11 @@ def parse_query(text: str) -> Query:
     return Query(**wanted)  # type: ignore[arg-type]
 
 
+def query_text(query: Query) -> str:
+    """A query as `parse_query` reads it."""
+    return " ".join(f"{name}:{getattr(query, name)}" for name in _SELECTS if getattr(query, name))
+
+
 def preview(desk: Desk, query: Query, request: RevokeRequest) -> tuple[int, tuple[Certificate, ...]]:
     """How many certificates would be revoked, and some of them. Raises what `begin` raises."""
     check(desk, request)

@@ -17,10 +17,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A revocation that stands. `published_in` is seconds until OCSP and CRL carried it, None if they wait."""
+    """A revocation that stands. `published_in` is seconds until OCSP and CRL carried it, None if they wait.
+
+    `started` is when it was asked for, by this process's monotonic clock: what the stopwatch counts from.
+    """
 
     revocation: Revocation
     published_in: float | None
+    started: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 import time
 from collections.abc import Set
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
 from ca import crl
 from ca.authority.answers import publish_answers
 from ca.authority.crls import try_list
@@ -11,8 +14,6 @@ from ca.authority.report import Revoked
 from ca.errors import BadRequest, BadRevocationReason, HSMError, NotFound, StoreUnavailable, Unavailable
 from ca.records import (
     REASON_CODES,
-    Actor,
-    Certificate,
     Event,
     Reason,
     Revocation,
@@ -35,14 +36,6 @@ def parse_reason(value: str | int, allowed: Set[Reason] = LEAF_REASONS) -> Reaso
             return reason
     shown = ", ".join(f"{REASON_CODES[r]} {r}" for r in sorted(allowed, key=REASON_CODES.__getitem__))
     raise BadRevocationReason(f"{value!r} is no reason to revoke a leaf.", next_step=f"Use one of: {shown}.")
-
-
-def revoke(
-    desk: Desk, certificate: Certificate, reason: Reason, actor: Actor, comment: str = "", request_id: str = ""
-) -> Revoked:
-    """Revokes a certificate: see `revoke_serial`."""
-    request = RevokeRequest(reason, actor, comment, request_id=request_id)
-    return revoke_serial(desk, certificate.issuer, certificate.serial, request)
 
 
 def revoke_serial(desk: Desk, issuer_id: str, serial: int, request: RevokeRequest, end: int = 0) -> Revoked:
@@ -79,6 +72,7 @@ def record(desk: Desk, fact: Revocation, request_id: str = "") -> Revocation:
         desk.store.hold(fact)
     else:
         desk.store.revoke(fact)
+    desk.store.start_stopwatch(fact, desk.clock())
     fact = desk.store.revocation(fact.issuer, fact.serial)  # an upgrade keeps the time of the first one
     held = fact.reason is Reason.CERTIFICATE_HOLD
     desk.journal.append(_event("certificate.held" if held else "certificate.revoked", fact, request_id))
@@ -93,6 +87,24 @@ def check(desk: Desk, request: RevokeRequest) -> None:
         )
     if request.invalidity_date > desk.clock():
         raise BadRequest("The invalidity date lies ahead.", next_step="Name the time since which the key was misused.")
+
+
+def issuer_of(desk: Desk, certificate: bytes) -> tuple[str, int, int]:
+    """Issuer, serial and notAfter of a certificate (DER or PEM) that one of our issuing CAs has signed, whether or not
+    the records know it. Raises `BadRequest`."""
+    try:
+        pem = b"-----BEGIN" in certificate
+        one = x509.load_pem_x509_certificate(certificate) if pem else x509.load_der_x509_certificate(certificate)
+    except ValueError as error:
+        raise BadRequest(f"That is no certificate: {error}.", next_step="Name a PEM or DER file.") from None
+    for issuer in desk.store.issuers():
+        try:
+            one.verify_directly_issued_by(x509.load_der_x509_certificate(issuer.certificate))
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        if issuer.kind == "issuing":
+            return issuer.id, one.serial_number, int(one.not_valid_after_utc.timestamp())
+    raise BadRequest("No issuing CA of these records has signed it.", next_step="Ask the CA that issued it.")
 
 
 def _fact(desk: Desk, issuer_id: str, serial: int, request: RevokeRequest, end: int) -> Revocation:
@@ -111,7 +123,7 @@ def _fact(desk: Desk, issuer_id: str, serial: int, request: RevokeRequest, end: 
 
 
 def _published(desk: Desk, fact: Revocation, started: float) -> Revoked:
-    return Revoked(fact, time.monotonic() - started if _publish(desk, fact) else None)
+    return Revoked(fact, time.monotonic() - started if _publish(desk, fact) else None, started)
 
 
 def _publish(desk: Desk, fact: Revocation) -> bool:

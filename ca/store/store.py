@@ -20,6 +20,7 @@ from ca.store.pulse import PATIENCE, Pulse
 from ca.store.revocations import Revocations
 from ca.store.search import Search
 from ca.store.shards import Shards
+from ca.store.stopwatches import Stopwatches
 from ca.store.tokens import Tokens
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
@@ -35,6 +36,7 @@ class Store(
     Shards,
     Marks,
     Masses,
+    Stopwatches,
     Publications,
     Tokens,
     People,

@@ -1,7 +1,18 @@
 """Which record lies in which table. The columns are the record's fields; see `ca.store.shapes`."""
 
 from ca.people import Passkey, Person, SignIn
-from ca.records import ApiToken, Certificate, Intent, Issuer, Key, MassRevocation, Publication, Responder, Revocation
+from ca.records import (
+    ApiToken,
+    Certificate,
+    Intent,
+    Issuer,
+    Key,
+    MassRevocation,
+    Publication,
+    Responder,
+    Revocation,
+    Stopwatch,
+)
 from ca.store.shapes import Shape
 from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState
 
@@ -12,6 +23,7 @@ INTENT = Shape("intent", Intent)
 CERTIFICATE = Shape("certificate", Certificate)
 REVOCATION = Shape("revocation", Revocation)
 HELD = Shape("held", Revocation)
+STOPWATCH = Shape("stopwatch", Stopwatch)
 MASS_REVOCATION = Shape("mass_revocation", MassRevocation)
 SHARD = Shape("shard", ShardState)
 OCSP = Shape("ocsp", OcspMark)

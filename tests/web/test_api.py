@@ -315,3 +315,24 @@ def test_without_a_signer_issuing_is_503_and_revoking_stands(asker: Asker, world
 def test_pem_in_json_with_windows_line_ends_is_read(asker: Asker) -> None:
     text = csr(a_name()).public_bytes(Encoding.PEM).decode().replace("\n", "\r\n")
     assert asker.post(CERTIFICATES, {"csr": text}).status_code == 201
+
+
+def test_a_hold_is_released_and_many_are_revoked(asker: Asker, authority: Authority) -> None:
+    serial = asker.issue().get_json()["serial"]
+    held = asker.post(f"{CERTIFICATES}/{serial}/revoke", {"reason": "certificateHold"}).get_json()
+    assert held["reason"] == "certificateHold"
+    assert set(held) == {"serial", "revoked_at", "reason", "published_in", "ocsp_seen_in", "crl_seen_in", "good_until"}
+    released = asker.post(f"{CERTIFICATES}/{serial}/release")
+    assert released.get_json()["status"] == "valid"
+    problem(asker.post(f"{CERTIFICATES}/{serial}/release"), 409, "conflict")
+    name = f"{a_name()}"
+    wish = {"name": name, "reason": "superseded"}
+    assert asker.issue(name).status_code == 201
+    assert asker.post("/api/v1/revocations", {**wish, "dry_run": True}).get_json()["total"] == 1
+    begun = asker.post("/api/v1/revocations", wish)
+    assert begun.status_code == 202
+    assert authority.revoke_masses().done == 1
+    assert asker.get(f"/api/v1/revocations/{begun.get_json()['id']}").get_json()["state"] == "done"
+    stranger = Asker(asker.client, make_token(authority))
+    problem(stranger.get(f"/api/v1/revocations/{begun.get_json()['id']}"), 404)
+    assert stranger.post("/api/v1/revocations", wish).get_json()["total"] == 0, "it finds what it issued alone"

@@ -8,7 +8,7 @@ from apiflask.exceptions import HTTPError
 from flask import Flask
 
 from ca.authority import Authority
-from web.api import certificates, publications, spec
+from web.api import certificates, publications, revocations, spec
 
 VERSION = "1.0.0"
 """Of the API, not of the product: rises with what clients can rely on."""
@@ -49,4 +49,5 @@ def mount(app: Flask, authority: Authority) -> None:
     app.servers = [{"url": authority.config.server.public_url}]
     app.spec_processor(spec.complete)
     app.register_blueprint(certificates.blueprint(authority), url_prefix="/api/v1/certificates")
+    app.register_blueprint(revocations.blueprint(authority), url_prefix="/api/v1/revocations")
     app.register_blueprint(publications.blueprint(authority), url_prefix="/api/v1/publications")

@@ -11,15 +11,17 @@ from pydantic import ValidationError
 
 from ca import csr
 from ca.authority import Authority
-from ca.authority.revoke import parse_reason
+from ca.authority.revoke import REASONS, parse_reason
 from ca.authority.tokens import permit
-from ca.clock import rfc3339
 from ca.errors import BadCSR, BadRequest, NotFound
-from ca.records import Certificate, IssueRequest, Query, serial_hex
+from ca.records import Certificate, IssueRequest, Query, Reason, RevokeRequest
 from web.api import models, once, spec
 from web.signin import bearer, principal
 
 _SERIAL = re.compile("[0-9a-fA-F]{1,40}")
+SEEN_WITHIN = 1.0
+"""Seconds that an answer waits until the revocation is seen from outside."""
+
 PEM_CHAIN = "application/pem-certificate-chain"
 RAW_TYPES = ("application/pkcs10", "application/x-pem-file", "application/octet-stream", "text/plain")
 
@@ -67,13 +69,20 @@ def blueprint(authority: Authority) -> APIBlueprint:
     )
     def revoke(serial: str, body: models.RevokeBody) -> dict[str, object]:
         certificate = _own(authority, serial)
-        done = authority.revoke(certificate, parse_reason(body.reason), g.actor, body.comment, g.request_id)
-        return {
-            "serial": serial_hex(certificate.serial),
-            "revoked_at": rfc3339(done.revocation.revoked_at),
-            "reason": done.revocation.reason.value,
-            "published_in": done.published_in,
-        }
+        wish = RevokeRequest(parse_reason(body.reason, REASONS), g.actor, body.comment, request_id=g.request_id)
+        done = authority.revoke_serial(certificate.issuer, certificate.serial, wish)
+        return models.revoked_out(done, authority.watch(done, SEEN_WITHIN))
+
+    @doors.post("/<serial>/release")
+    @doors.output(models.CertificateOut)
+    @doors.doc(
+        summary="Take a hold back", operation_id="release", responses=spec.problems(404, 409, 503), security="token"
+    )
+    def release(serial: str) -> dict[str, object]:
+        certificate = _own(authority, serial)
+        wish = RevokeRequest(Reason.CERTIFICATE_HOLD, g.actor, request_id=g.request_id)
+        authority.release(certificate.issuer, certificate.serial, wish)
+        return models.certificate_out(_own(authority, serial), authority.clock(), base)
 
     return doors
 

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ca.authority import Revoked
 from ca.clock import rfc3339
-from ca.records import Certificate, Publication, serial_hex
+from ca.records import Certificate, MassRevocation, Publication, Stopwatch, serial_hex
 
 Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Prose = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
@@ -19,6 +20,7 @@ Reason = Literal[
     "superseded",
     "cessationOfOperation",
     "privilegeWithdrawn",
+    "certificateHold",
 ]
 
 
@@ -114,6 +116,37 @@ class RevokedOut(BaseModel):
     revoked_at: Time
     reason: str
     published_in: float | None = Field(description="seconds until OCSP and CRL carried it")
+    ocsp_seen_in: float | None = Field(
+        description="seconds until every node's OCSP answer told of it, seen from outside"
+    )
+    crl_seen_in: float | None = Field(description="the same of the CRL")
+    good_until: Time | None = Field(description="when the last good answer or list expires for whoever has kept it")
+
+
+class MassBody(Inward):
+    """Which certificates of this token to revoke, and why. What is empty does not restrict; something must."""
+
+    text: Text = Field("", description="prefix of a name, the common name or the serial")
+    name: Text = Field("", description="a whole name, or a suffix that begins with *.")
+    profile: Text = ""
+    owner: Text = ""
+    issuer: Text = ""
+    public_key: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$", description="SHA-256 of the SPKI")] = ""
+    reason: Reason = "unspecified"
+    comment: Prose = ""
+    dry_run: bool = False
+
+
+class MassOut(BaseModel):
+    """A mass revocation and how far it is; of a dry run only `total` says something."""
+
+    id: str
+    state: Literal["running", "done", "stopped", "dry-run"]
+    total: int
+    revoked: int
+    skipped: int
+    created_at: Time
+    updated_at: Time
 
 
 class PublicationOut(BaseModel):
@@ -169,6 +202,33 @@ def certificate_out(one: Certificate, now: int, base: str) -> dict[str, object]:
         "revoked_at": rfc3339(one.revoked_at) if one.revoked_at else None,
         "reason": one.reason or None,
         "url": f"{base}/{serial}",
+    }
+
+
+def revoked_out(done: Revoked, seen: Stopwatch) -> dict[str, object]:
+    """A `RevokedOut`."""
+    fact = done.revocation
+    return {
+        "serial": serial_hex(fact.serial),
+        "revoked_at": rfc3339(fact.revoked_at),
+        "reason": fact.reason.value,
+        "published_in": done.published_in,
+        "ocsp_seen_in": seen.ocsp_ms / 1000 if seen.ocsp_ms >= 0 else None,
+        "crl_seen_in": seen.crl_ms / 1000 if seen.crl_ms >= 0 else None,
+        "good_until": rfc3339(seen.good_until) if seen.good_until else None,
+    }
+
+
+def mass_out(one: MassRevocation) -> dict[str, object]:
+    """A `MassOut`."""
+    return {
+        "id": one.id,
+        "state": one.state,
+        "total": one.total,
+        "revoked": one.revoked,
+        "skipped": one.skipped,
+        "created_at": rfc3339(one.created_at),
+        "updated_at": rfc3339(one.updated_at),
     }
 
 

@@ -29,8 +29,6 @@ def up(_migrator: Any, db: peewee.Database) -> None:
         good_until = integer()
         ocsp_ms = integer()
         crl_ms = integer()
-        ocsp_seen_ms = integer()
-        crl_seen_ms = integer()
 
     db.create_tables([MassRevocation, Stopwatch], safe=False)
-    db.execute_sql("CREATE INDEX stopwatch_running ON stopwatch (asked_at) WHERE crl_seen_ms < 0 OR ocsp_seen_ms < 0")
+    db.execute_sql("CREATE INDEX stopwatch_running ON stopwatch (asked_at) WHERE crl_ms < 0 OR ocsp_ms < 0")

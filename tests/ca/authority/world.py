@@ -115,8 +115,8 @@ def small_ca(folder: Path, database: str = "") -> Iterator[World]:
         made.use(database)
     init = made.run("ca", "init", "--root-dir", str(place.root_token), "--yes")
     assert init.returncode == 0, init.stderr
-    made.start_signer()
     try:
+        made.start_signer()
         yield made
     finally:
         made.kill_signer()
