@@ -17,6 +17,7 @@ from cryptography.x509 import ocsp
 
 from ca import crl
 from ca.authority import Authority
+from ca.authority.wallclock import WallClock
 from ca.config import Config
 from ca.errors import HSMUnavailable, NotFound
 from ca.folder import Folder
@@ -116,6 +117,7 @@ class FastWorld:
         return Authority(
             config=self.config,
             clock=self.clock,
+            wall=WallClock(store, self.clock),
             store=store,
             signer=self.signer,
             journal=Journal(store, self.clock),
