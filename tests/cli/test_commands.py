@@ -260,6 +260,12 @@ def test_revoke_asks_first(ca, issued):
     assert ca.json("cert", "show", issued["serial"])["status"] == "valid"
 
 
+def shard_entries(installation) -> int:
+    """Entries of the one shard; the full CRL beside it follows on its schedule."""
+    lists = {one["path"]: one for one in installation.json("crl", "show", "issuing-g1")}
+    return lists["crl/issuing-g1/0000.crl"]["entries"]
+
+
 def test_revoke_is_published_when_it_returns_and_ocsp_and_crl_agree(ca, issued, eventually):
     """INC-04, B-02"""
     eventually(lambda: ca.check("status plane")["level"] == "ok")
@@ -268,8 +274,7 @@ def test_revoke_is_published_when_it_returns_and_ocsp_and_crl_agree(ca, issued, 
     assert revoked["published_in"] < 5
     told = ca.json("ocsp", "check", issued["serial"], ok=1)
     assert (told["status"], told["reason"], told["revoked_at"]) == ("revoked", "keyCompromise", revoked["revoked_at"])
-    [shard] = ca.json("crl", "show", "issuing-g1")
-    assert shard["entries"] >= 1
+    assert shard_entries(ca) >= 1
     shown = ca.json("cert", "show", issued["serial"])
     assert (shown["status"], shown["reason"], shown["revoked_at"]) == (
         "revoked",
@@ -477,7 +482,7 @@ def test_without_a_signer_a_revocation_stands(blank, tmp_path):
     assert blank.json("crl", "publish", "--dry-run")["due"] == ["issuing-g1/0000"]
     blank.start("signer")
     assert blank.json("crl", "publish")["published"] == 1
-    assert blank.json("crl", "show", "issuing-g1")[0]["entries"] == 1
+    assert shard_entries(blank) == 1
 
 
 def test_no_secret_is_in_any_output(ca):
