@@ -5,6 +5,7 @@ on every answer to a POST, the link to the directory, problems in place of error
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -43,9 +44,8 @@ class Door:
         self.nonces = Nonces(authority.config.path(acme.nonce_dir), acme.nonce_life, authority.clock)
 
     def __call__(self, environ: Environ, start_response: Callable[[str, Head], Any]) -> Iterable[bytes]:
-        """One request; whatever happens, an answer of RFC 8555. It holds one connection to the database meanwhile."""
-        with self.desk.store.reading():
-            answer = self._answer(environ)
+        """One request; whatever happens, an answer of RFC 8555."""
+        answer = self._answer(environ)
         body = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
         start_response(_STATUS_LINES[answer.status], self._head(environ, answer, len(body)))
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
@@ -54,7 +54,8 @@ class Door:
         try:
             route, where = routes.find(environ["PATH_INFO"])
             environ[RESOURCE] = route.path
-            return route.view(self.desk, self._asked(environ, route), **where)
+            with self._records(environ):
+                return route.view(self.desk, self._asked(environ, route), **where)
         except CAError as error:
             return self._refusal(error)
         except Exception:  # noqa: BLE001 - the edge of a request
@@ -62,6 +63,10 @@ class Door:
             return self._refusal(CAError("unforeseen"))
 
     # --- in -------------------------------------------------------------------------------------
+
+    def _records(self, environ: Environ) -> AbstractContextManager[None]:
+        """One connection to the database for a whole POST; directory and nonces need none."""
+        return self.desk.store.reading() if environ["REQUEST_METHOD"] == "POST" else nullcontext()
 
     def _asked(self, environ: Environ, route: Route) -> Asked:
         """The request, once nothing about it is in doubt."""

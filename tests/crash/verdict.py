@@ -59,7 +59,7 @@ def _unpublished(store: Store) -> int:
 
 def judge(service: Service, told: Told) -> dict[str, int]:
     """Raises AssertionError for whatever is not as clients were told; answers how much was looked at."""
-    assert told.trouble == []
+    assert told.trouble == [], told.trouble
     _judge_audit(service)
     with records(service) as store:
         judge_records(store, told)
