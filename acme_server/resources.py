@@ -7,6 +7,7 @@ import msgspec
 
 from acme_server.records import Account, Authorization, AuthorizationStatus, Challenge, Order, OrderStatus
 from acme_server.urls import Urls
+from acme_server.validation import kinds
 from ca.clock import rfc3339
 from ca.config import Config
 from ca.names import is_wildcard, without_star
@@ -25,11 +26,11 @@ def directory(config: Config, urls: Urls, profiles: Mapping[str, str], profile: 
         "revokeCert": urls.resource("revoke-cert"),
         "keyChange": urls.resource("key-change"),
         "renewalInfo": urls.resource("renewal-info"),
-        "meta": _meta(config, profiles),
+        "meta": _meta(config, urls, profiles),
     }
 
 
-def _meta(config: Config, profiles: Mapping[str, str]) -> Members:
+def _meta(config: Config, urls: Urls, profiles: Mapping[str, str]) -> Members:
     meta: Members = {
         "externalAccountRequired": config.acme.external_account_required,
         "profiles": dict(profiles),
@@ -38,6 +39,8 @@ def _meta(config: Config, profiles: Mapping[str, str]) -> Members:
         meta["termsOfService"] = config.acme.terms_of_service
     if config.acme.website:
         meta["website"] = config.acme.website
+    if config.acme.caa == "on":
+        meta["caaIdentities"] = list(urls.issuers)
     return meta
 
 
@@ -104,8 +107,11 @@ def challenge(row: Challenge, urls: Urls) -> Members:
         "type": row.type,
         "url": urls.challenge(row.id),
         "status": row.status.value,
-        "token": row.token,
     }
+    if kinds.has_token(row.type):
+        members["token"] = row.token
+    else:
+        members |= {"issuer-domain-names": list(urls.issuers), "accounturi": urls.account(row.account)}
     if row.validated_at:
         members["validated"] = rfc3339(row.validated_at)
     if row.error:

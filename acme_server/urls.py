@@ -1,6 +1,7 @@
 """The URLs of ACME objects: one place that makes them, so that one place can be compared with (A-10)."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from ca.config import Config
 
@@ -9,14 +10,17 @@ PREFIX = "/acme"
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """`origin` is `server.public_url`, without a slash at its end."""
+    """`origin` is `server.public_url`, without a slash at its end; `issuers` are the names of this CA in the DNS."""
 
     origin: str
+    issuers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Config) -> "Urls":
         """The URLs of this configuration."""
-        return cls(config.server.public_url.rstrip("/"))
+        host = urlsplit(config.server.public_url).hostname or ""
+        issuers = tuple(one.lower().rstrip(".") for one in config.acme.caa_identities) or (host,)
+        return cls(config.server.public_url.rstrip("/"), issuers)
 
     def at(self, path: str) -> str:
         """The URL of a path as the request line has it."""

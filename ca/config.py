@@ -183,7 +183,7 @@ class Validation(Section):
     concurrency: int = Field(64, ge=1, le=1024, description="challenges that the fetcher fetches at once")
 
 
-ChallengeType = Literal["http-01", "dns-01", "tls-alpn-01"]
+ChallengeType = Literal["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"]
 
 
 class ACME(Section):
@@ -203,6 +203,8 @@ class ACME(Section):
     challenges: list[ChallengeType] = Field(
         ["http-01", "dns-01", "tls-alpn-01"], description="challenges that ACME offers"
     )
+    caa: Literal["off", "on"] = Field("off", description="whether CAA records of a name are obeyed (RFC 8659, 8657)")
+    caa_identities: list[str] = Field([], description="names of this CA in the DNS; empty: server.public_url's host")
     validation: Validation = Validation()
 
 

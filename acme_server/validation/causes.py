@@ -41,6 +41,9 @@ class Cause(StrEnum):
     WRONG_BODY = "wrong-body"
     WRONG_TEXT = "wrong-text"
     WRONG_CERTIFICATE = "wrong-certificate"
+    # CAA
+    CAA_FORBIDS = "caa-forbids"
+    CAA_UNREADABLE = "caa-unreadable"
     # this side
     ENDED = "ended"
     NOT_OFFERED = "not-offered"
@@ -139,6 +142,16 @@ MEANINGS: Mapping[Cause, Meaning] = {
         "incorrectResponse",
         "The certificate that {subject} shows {why}.",
         "Let the port lead to the ACME client that asks, with this name alone.",
+    ),
+    Cause.CAA_FORBIDS: Meaning(
+        "caa",
+        "The CAA records of {subject} forbid it: {why}.",
+        "Add an issue property that names this CA (its directory says how), or ask another CA.",
+    ),
+    Cause.CAA_UNREADABLE: Meaning(
+        "caa",
+        "The CAA records of {subject} cannot be looked up ({why}), so this CA must not issue.",
+        "Let the zone's servers answer for CAA, at least that there is none.",
     ),
     Cause.ENDED: Meaning(
         "unauthorized", "The authorization ended before its challenge was met.", "Place a new order.", again=False

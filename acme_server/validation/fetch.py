@@ -10,9 +10,11 @@ from acme_server.validation.resolution import Resolver
 from acme_server.validation.trail import Trail
 from acme_server.validation.wire import (
     Answer,
+    AuthorityQuestion,
     FetchFailed,
     HandshakeQuestion,
     PageQuestion,
+    Property,
     Question,
     TextQuestion,
 )
@@ -51,5 +53,8 @@ class Fetch:
             case TextQuestion():
                 name = f"{question.label}.{question.value}"
                 return trail.answer(name, texts=self.reach.resolver.texts(name, trail))
+            case AuthorityQuestion():
+                name, records = self.reach.resolver.authorities(question.value, trail)
+                return trail.answer(name, authorities=tuple(Property(r.flags, r.tag, r.value) for r in records))
             case HandshakeQuestion():
                 return handshake.look(self.reach, question, trail, self.tls_alpn_port)

@@ -24,6 +24,7 @@ from acme_server.validation.fetch import Fetch
 from acme_server.validation.wire import (
     MAX_BODY,
     Answer,
+    AuthorityQuestion,
     HandshakeQuestion,
     PageQuestion,
     Question,
@@ -41,7 +42,7 @@ from ca.records import Name, NameKind
 MAX_SECONDS = 60.0
 _PATIENCE = 5.0
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}\Z")
-_LABEL = re.compile(r"_acme-challenge\Z")
+_LABEL = re.compile(r"((_[a-z2-7]{16}\.)?_acme-challenge|_validation-persist)\Z")
 
 
 def run(config: Config) -> None:
@@ -124,6 +125,8 @@ def _checked(question: Question) -> Question:
         case TextQuestion():
             _demand(_LABEL, question.label)
             return TextQuestion(_host(NameKind.DNS, question.value).value, question.label, seconds)
+        case AuthorityQuestion():
+            return AuthorityQuestion(_host(NameKind.DNS, question.value).value, seconds)
         case HandshakeQuestion():
             name = _host(question.kind, question.value)
             return HandshakeQuestion(name.kind, name.value, seconds)

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Mapping
 
 from acme_server.records import Challenge
-from acme_server.validation import alpn01, dns01, http01
+from acme_server.validation import alpn01, dns01, dns_account01, dns_persist01, http01
 from acme_server.validation.proof import Kind
 from ca.config import Config
 from ca.errors import BadName
 from ca.names import is_wildcard
 from ca.records import Name
 
-KINDS: Mapping[str, Kind] = {kind.type: kind for kind in (http01.KIND, dns01.KIND, alpn01.KIND)}
+_ALL = (http01.KIND, dns01.KIND, alpn01.KIND, dns_account01.KIND, dns_persist01.KIND)
+
+KINDS: Mapping[str, Kind] = {kind.type: kind for kind in _ALL}
 """By the type that clients know them by, the easiest first."""
 
 
@@ -34,3 +36,8 @@ def in_order(challenges: Iterable[Challenge]) -> tuple[Challenge, ...]:
     """Challenges in the order of the table; one that is not offered any more comes last."""
     ranks = {kind: rank for rank, kind in enumerate(KINDS)}
     return tuple(sorted(challenges, key=lambda one: (ranks.get(one.type, len(ranks)), one.id)))
+
+
+def has_token(kind: str) -> bool:
+    """Whether clients are shown a token: of a kind that is not known, too."""
+    return kind not in KINDS or KINDS[kind].has_token

@@ -1,7 +1,9 @@
 """What every kind of challenge has in common: what is to be proved, how it is asked, and what came of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from acme_server.validation.causes import MEANINGS, Cause, tell
 from acme_server.validation.wire import Answer, Question, Step
@@ -11,12 +13,17 @@ from ca.records import Name, NameKind
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What one challenge is about: a name as it was ordered, a token, and the account by key and URL."""
+    """What one challenge is about: a name as it was ordered, a token, and the account by key and URL.
+
+    `issuers` are the names that this CA goes by in the DNS; it is `now`.
+    """
 
     name: Name
     token: str
     thumbprint: str
     account: str = ""
+    issuers: tuple[str, ...] = ()
+    now: int = 0
 
     @property
     def key_authorization(self) -> str:
@@ -31,18 +38,28 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a fetch proves, and how it went. `facts` are for everybody, `inside` and `trail` for operators."""
+    """What a fetch proves, and how it went. `facts` are for everybody, `inside` and `trail` for operators.
+
+    What was proved lasts no longer than `until`, if that is not 0.
+    """
 
     cause: Cause
     facts: Mapping[str, str] = field(default_factory=dict)
     inside: str = ""
     trail: tuple[Step, ...] = ()
     ms: int = 0
+    until: int = 0
 
     @classmethod
     def on(cls, answer: Answer, cause: Cause, **facts: str) -> "Verdict":
         """The verdict on an answer."""
         return cls(cause, {**answer.facts, **facts}, answer.detail, answer.trail, answer.ms)
+
+    def then(self, later: "Verdict") -> "Verdict":
+        """The verdict on what was asked after this, with the steps of both."""
+        moved = tuple(msgspec.structs.replace(step, ms=step.ms + self.ms) for step in later.trail)
+        facts = later.facts if later.error else self.facts
+        return replace(later, facts=facts, trail=self.trail + moved, ms=self.ms + later.ms, until=self.until)
 
     @property
     def error(self) -> str:
@@ -73,6 +90,9 @@ class Kind:
 
     weigh: Callable[[Answer, Proof], Verdict]
     """What an answer proves; asked only when one of the kind came."""
+
+    has_token: bool = True
+    """Whether clients are shown a token."""
 
 
 def judge(kind: Kind, answer: Answer, proof: Proof) -> Verdict:

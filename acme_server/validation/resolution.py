@@ -57,6 +57,23 @@ class Resolver:
         """The TXT records of a name, the strings of each put together. Raises `FetchFailed`."""
         return tuple(b"".join(one.strings) for one in self._records(host, "TXT", trail))
 
+    def authorities(self, host: str, trail: Trail) -> tuple[str, list[Any]]:
+        """The CAA records of a name, or of the nearest above it, and where they are. Raises `FetchFailed`."""
+        labels = host.split(".")
+        for start in range(len(labels)):
+            name = ".".join(labels[start:])
+            if self._is_loopback(_name(name, trail)):
+                break
+            try:
+                records = self._records(name, "CAA", trail)
+            except FetchFailed as failure:
+                if failure.cause is not Cause.NO_SUCH_NAME:
+                    raise
+                continue
+            if records:
+                return name, records
+        return host, []
+
     def _is_loopback(self, name: dns.name.Name) -> bool:
         if self._localhost_is_asked or not name.is_subdomain(_LOCALHOST):
             return False

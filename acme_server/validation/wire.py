@@ -50,7 +50,22 @@ class HandshakeQuestion(msgspec.Struct, frozen=True, tag="handshake"):
     seconds: float
 
 
-Question = PageQuestion | TextQuestion | HandshakeQuestion
+class AuthorityQuestion(msgspec.Struct, frozen=True, tag="authority"):
+    """The CAA records of a host, or of the nearest name above it that has some (RFC 8659 §3)."""
+
+    value: str
+    seconds: float
+
+
+class Property(msgspec.Struct, frozen=True):
+    """One CAA record."""
+
+    flags: int
+    tag: bytes
+    value: bytes
+
+
+Question = PageQuestion | TextQuestion | HandshakeQuestion | AuthorityQuestion
 
 
 class Deed(StrEnum):
@@ -82,7 +97,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     `trail` has each step: servers asked, addresses tried, redirects followed; all of it took `ms`. When the cause is
     `fetched`, a page has `status` and `body` (at most `limit` octets and one more), a challenge name has its `texts`,
-    and a handshake its `certificate` (DER).
+    a handshake its `certificate` (DER), and CAA its
+    `authorities`.
     """
 
     cause: Cause
@@ -92,6 +108,7 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes = b""
     texts: tuple[bytes, ...] = ()
     certificate: bytes = b""
+    authorities: tuple[Property, ...] = ()
     trail: tuple[Step, ...] = ()
     ms: int = 0
 

@@ -17,11 +17,11 @@ import structlog
 from acme_server import order_log, problems
 from acme_server.desk import Desk
 from acme_server.records import AccountStatus, Authorization, AuthorizationStatus, Challenge, ChallengeStatus
-from acme_server.validation import attempts
+from acme_server.validation import attempts, caa
 from acme_server.validation.causes import Cause
 from acme_server.validation.kinds import KINDS, offered
-from acme_server.validation.proof import Proof, Verdict, judge
-from acme_server.validation.wire import FetcherUnavailable, ask
+from acme_server.validation.proof import Proof, Verdict, is_dns, judge
+from acme_server.validation.wire import Answer, FetcherUnavailable, Question, ask
 from ca.records import Event
 
 Again = Callable[[Challenge, float], object]
@@ -112,11 +112,18 @@ def _verdict(desk: Desk, challenge: Challenge, authorization: Authorization) -> 
         return Verdict(Cause.ENDED)
     if challenge.type not in offered(desk.config, authorization.name):
         return Verdict(Cause.NOT_OFFERED, {"type": challenge.type, "subject": authorization.value})
+    url = desk.urls.account(account.id)
+    proof = Proof(authorization.name, challenge.token, account.thumbprint, url, desk.urls.issuers, desk.now())
     kind = KINDS[challenge.type]
+    verdict = judge(kind, _ask(desk, kind.question, proof), proof)
+    if verdict.cause is Cause.MET and desk.config.acme.caa == "on" and is_dns(proof.name):
+        return verdict.then(caa.judge(_ask(desk, caa.question, proof), proof, kind.type))
+    return verdict
+
+
+def _ask(desk: Desk, question: Callable[[Proof, float], Question], proof: Proof) -> Answer:
     validation = desk.config.acme.validation
-    proof = Proof(authorization.name, challenge.token, account.thumbprint, desk.urls.account(account.id))
-    answer = ask(desk.config.path(validation.socket), kind.question(proof, float(validation.timeout)))
-    return judge(kind, answer, proof)
+    return ask(desk.config.path(validation.socket), question(proof, float(validation.timeout)))
 
 
 def _settle(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict, again: Again) -> None:
@@ -131,7 +138,9 @@ def _settle(desk: Desk, challenge: Challenge, authorization: Authorization, verd
 def _pass(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict) -> None:
     """Challenge, authorization and the orders that waited for nothing else: in one transaction."""
     now = desk.now()
-    expires = now + max(desk.config.acme.authorization_life, FINISH)
+    expires = now + max(_life(desk), FINISH)
+    if verdict.until:
+        expires = min(expires, verdict.until)
     with desk.store.transaction():
         desk.orders.hold(authorization.id)
         if not desk.proofs.pass_challenge(challenge, now):
@@ -140,6 +149,12 @@ def _pass(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
         if desk.proofs.make_valid(authorization.id, expires):
             desk.orders.make_ready(authorization.id, expires)
             desk.journal(_event("authorization.valid", challenge, authorization, verdict))
+
+
+def _life(desk: Desk) -> int:
+    """Seconds that what was proved may be used again."""
+    life = desk.config.acme.authorization_life
+    return min(life, caa.LIFE) if desk.config.acme.caa == "on" else life
 
 
 def _note(desk: Desk, challenge: Challenge, authorization: Authorization, verdict: Verdict, again: Again) -> None:

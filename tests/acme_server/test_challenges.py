@@ -1,5 +1,6 @@
 """Which challenges an authorization offers, and each of them met through the door (RFC 8555 §7.1.4, §8)."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acme_server import jwk
-from acme_server.validation import kinds
+from acme_server.validation import dns_account01, dns_persist01, kinds
+from acme_server.validation.causes import Cause
 from acme_server.validation.dns01 import digest
-from acme_server.validation.proof import Proof
+from acme_server.validation.proof import Proof, judge
+from acme_server.validation.wire import Answer
+from ca.authority import Authority
+from ca.clock import rfc3339
 from ca.config import Config
 from ca.errors import BadName
 from ca.names import parse_dns, parse_ip
@@ -122,7 +127,7 @@ def test_A17_a_domain_and_its_wildcard_in_one_order(registered: Client, town: To
     plain, wild = registered.authorizations(order)
     assert plain.json["identifier"] == wild.json["identifier"] == {"type": "dns", "value": domain}
     assert ("wildcard" in plain.json, wild.json["wildcard"]) == (False, True)
-    assert [one["type"] for one in wild.json["challenges"]] == ["dns-01"]
+    assert [one["type"] for one in wild.json["challenges"]] == ["dns-01", "dns-account-01"]
     prove_by_dns(registered, town, order)
     done = registered.finalize(registered.post(order.headers["Location"]))
     leaf = registered.chain(done)[0]
@@ -151,3 +156,84 @@ def test_A31_a_wrong_record_is_told(registered: Client, town: Town, monkeypatch:
     (failed,) = registered.authorizations(order)[0].json["challenges"]
     assert (failed["type"], failed["status"]) == ("dns-01", "invalid")
     assert failed["error"]["type"] == ERROR + "incorrectResponse"
+
+
+# --- drafts -------------------------------------------------------------------------------------
+
+PERSIST = Proof(
+    parse_dns("www.corp.test"), "", "", "https://ca.test/acme/acct/1", ("ca.test", "pki.test"), 1_800_000_000
+)
+WILD = replace(PERSIST, name=parse_dns("*.www.corp.test"))
+URI = "accounturi=https://ca.test/acme/acct/1"
+
+
+def test_drafts_are_offered_when_they_are_named() -> None:
+    drafts = ("dns-account-01", "dns-persist-01")
+    assert not set(drafts) & set(ALL.acme.challenges)
+    assert kinds.offered(Config(acme={"challenges": list(drafts)}), parse_dns("*.corp.test")) == drafts  # type: ignore[arg-type]
+    assert kinds.offered(Config(acme={"challenges": list(drafts)}), parse_ip("10.1.1.1")) == ()  # type: ignore[arg-type]
+
+
+def test_the_label_of_an_account_is_that_of_the_draft() -> None:
+    assert dns_account01.label("https://example.com/acme/acct/ExampleAccount") == "_ujmmovf2vn55tgye"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "wild"),
+    [
+        (f"ca.test; {URI}", True, False),
+        (f"PKI.Test;{URI};policy=wildcard", True, True),
+        (f"ca.test; {URI}; policy=WILDCARD; x=y", True, True),
+        (f"ca.test; {URI}; policy=other", True, False),
+        (f"ca.test; {URI}; persistUntil=1800000001", True, False),
+        (f"ca.test; {URI}; persistUntil=1800000000", False, False),
+        (f"ca.test; {URI}; persistUntil=never", False, False),
+        (f"ca.test; {URI}; persistUntil=0", False, False),
+        (f"ca.test; {URI}; {URI}", False, False),
+        (f"other.test; {URI}; policy=wildcard", False, False),
+        (f"{URI}; policy=wildcard", False, False),
+        (f"ca.test; {URI}2; policy=wildcard", False, False),
+        ("ca.test; policy=wildcard", False, False),
+        ("ca.test", False, False),
+        ("", False, False),
+        ("\xff", False, False),
+    ],
+)
+def test_a_standing_record_names_ca_and_account(text: str, plain: bool, wild: bool) -> None:
+    answer = Answer(Cause.FETCHED, texts=(b"v=spf1", text.encode("latin-1")))
+    for one, good in ((PERSIST, plain), (WILD, wild)):
+        verdict = judge(dns_persist01.KIND, answer, one)
+        assert (verdict.cause is Cause.MET) is good
+        assert verdict.error == ("" if good else "incorrectResponse")
+
+
+def test_what_a_standing_record_proves_lasts_no_longer_than_it() -> None:
+    ends = [f"ca.test; {URI}; persistUntil={1_800_000_000 + left}".encode() for left in (5, 900)]
+    assert judge(dns_persist01.KIND, Answer(Cause.FETCHED, texts=tuple(ends)), PERSIST).until == 1_800_000_900
+    ends.append(f"ca.test; {URI}".encode())
+    assert judge(dns_persist01.KIND, Answer(Cause.FETCHED, texts=tuple(ends)), PERSIST).until == 0
+
+
+def test_drafts_through_the_door(
+    registered: Client, town: Town, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(authority.config.acme.__dict__, "challenges", ["dns-account-01", "dns-persist-01"])
+    end = authority.clock() + 3600
+    for kind in ("dns-account-01", "dns-persist-01"):
+        name = f"{a_name().split('.')[0]}.zone.localhost"
+        order = registered.order(f"*.{name}")
+        (authorization,) = registered.authorizations(order)
+        challenge = offered(registered, authorization, kind)
+        if kind == "dns-account-01":
+            record = f"{dns_account01.label(registered.kid)}._acme-challenge.{name}"
+            town.zone.texts[record] = [digest(proof(registered, parse_dns(name), challenge))]
+        else:
+            assert "token" not in challenge
+            assert (challenge["issuer-domain-names"], challenge["accounturi"]) == (["localhost"], registered.kid)
+            value = f"localhost; accounturi={registered.kid}; policy=wildcard; persistUntil={end}"
+            town.zone.texts[f"_validation-persist.{name}"] = [value]
+        assert registered.post(challenge["url"], {}).status_code == 200
+        registered.wait(order)
+        valid = registered.authorizations(order)[0].json
+        assert (valid["status"], valid["challenges"][0]["type"]) == ("valid", kind)
+    assert valid["expires"] == rfc3339(end)

@@ -120,6 +120,9 @@ BAD_QUESTIONS: dict[str, dict[str, object]] = {
     "unknown question": {"type": "file"},
     "text of any name": {"type": "text", "label": "www"},
     "text of another name": {"type": "text", "label": "_acme-challenge.other.test.x"},
+    "text of an account that is none": {"type": "text", "label": "_UJMMOVF2VN55TGYE._acme-challenge"},
+    "authority of an address": {"type": "authority", "value": "127.0.0.1"},
+    "handshake with a wildcard": {"type": "handshake", "value": "*.localhost"},
     "text of an address": {"type": "text", "label": "_acme-challenge", "value": "127.0.0.1"},
 }
 

@@ -47,7 +47,7 @@ def test_A17_a_new_authorization(registered: Client) -> None:
     assert authorization.json["expires"]
     assert "wildcard" not in authorization.json
     found = authorization.json["challenges"]
-    assert [one["type"] for one in found] == ["http-01", "dns-01", "tls-alpn-01"]
+    assert [one["type"] for one in found] == ["http-01", "dns-01", "tls-alpn-01", "dns-account-01"]
     assert {one["status"] for one in found} == {"pending"}
     assert len({one["token"] for one in found}) == len({one["url"] for one in found}) == len(found)
     assert all(one["url"].startswith(f"{ORIGIN}/acme/chall/") for one in found)
