@@ -49,6 +49,7 @@ SECURITY_KEYS = (
     "acme.validation",
     "server.trusted_proxies",
     "profiles",
+    "backup.recipients",
 )
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -223,6 +224,13 @@ class Audit(Section):
     sequence_every: Seconds = Field(1, description="interval of the journal's sequencer", ge=1)
 
 
+class Backup(Section):
+    """Backups of the records."""
+
+    recipients: list[str] = Field([], description="public keys (age1…) that backups are sealed for")
+    max_age: Seconds = Field(2 * 86400, description="age of the last backup from which the doctor warns", ge=3600)
+
+
 class Scheduler(Section):
     """How often jobs look whether something is due."""
 
@@ -281,6 +289,7 @@ class Config(BaseSettings):
     acme: ACME = ACME()
     ui: UI = UI()
     audit: Audit = Audit()
+    backup: Backup = Backup()
     scheduler: Scheduler = Scheduler()
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
     _root: Path = PrivateAttr(Path("."))

@@ -217,6 +217,13 @@ class ClockWrong(HSMUnavailable):
     exit_code = 1
 
 
+class RevokeOnly(Unavailable):
+    """The records were set back by a restore: only revocations are taken until an operator confirms them."""
+
+    code = "revoke-only"
+    retry_after = 300
+
+
 # --- what must never happen, and is stopped -----------------------------------------------------
 
 

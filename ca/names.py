@@ -106,6 +106,18 @@ def general_name(name: Name) -> x509.GeneralName:
             return x509.UniformResourceIdentifier(name.value)
 
 
+def of_general(name: x509.GeneralName) -> Name:
+    """The name that stands in a certificate. Raises `BadName`, for kinds that are never issued too."""
+    match name:
+        case x509.DNSName():
+            return parse_dns(name.value)
+        case x509.IPAddress():
+            return parse_ip(str(name.value))
+        case x509.UniformResourceIdentifier():
+            return parse_uri(name.value)
+    raise BadName(f"{type(name).__name__} is no kind of name that is issued.")
+
+
 def is_wildcard(name: Name) -> bool:
     """Whether the name stands for many hosts."""
     return name.kind is NameKind.DNS and name.value.startswith("*.")

@@ -211,9 +211,13 @@ def show(session: Session, certificate: str, pem: bool) -> None:
 
 @command()
 def orphans(session: Session) -> None:
-    """Lists serials that may have been signed and were never handed out; they are revoked and never used again."""
+    """Lists serials that are known without their certificate.
+
+    `abandoned`: they may have been signed and were never handed out; they are revoked and never used again.
+    `imported`: they were signed, and a restore has lost the rest; they are valid unless revoked.
+    """
     with session.authority() as authority:
-        rows = [shapes.orphan(one) for one in authority.store.orphans()]
-    head = ("serial", "issuer", "profile", "asker", "created_at")
+        rows = [shapes.orphan(one) for one in (*authority.store.orphans(), *authority.store.imported())]
+    head = ("serial", "state", "issuer", "profile", "asker", "created_at")
     text = table(head, [[row[name] for name in head] for row in rows], "There are no orphans.")
     answer(session, rows, text)

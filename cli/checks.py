@@ -363,6 +363,19 @@ def _orphans(patient: Patient) -> str:
     return f"{len(patient.authority.store.orphans())} revoked orphans"
 
 
+def _backup(patient: Patient) -> str:
+    """When the records were last backed up."""
+    try:
+        at = int(patient.authority.store.setting("backup"))
+    except NotFound:
+        if patient.config.mode == "demo":
+            return "none, and a demo needs none"
+        raise Warn("There is no backup of the records.", next_step="Run 'certwright backup', each day.") from None
+    if at + patient.config.backup.max_age < patient.clock():
+        raise Warn(f"The last backup is of {rfc3339(at)}.", next_step="Run 'certwright backup', each day.")
+    return rfc3339(at)
+
+
 def _places(patient: Patient) -> dict[str, Callable[[Patient], str]]:
     """A line for each place; one line in their stead when they cannot even be told apart."""
     try:
@@ -402,4 +415,5 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "journal": _journal,
     "jobs": _jobs,
     "orphans": _orphans,
+    "backup": _backup,
 }

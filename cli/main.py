@@ -19,6 +19,7 @@ from cli.processes import join_supervisor
 from cli.session import Session, config_option
 
 NOUNS: Mapping[str, str] = {
+    "backup": "Write an encrypted backup of the records.",
     "doctor": "Check everything, and say what to do about what is wrong.",
     "db": "The database's tables.",
     "config": "The configuration and where each value comes from.",
@@ -88,6 +89,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit reconcile": ("cli.audit:reconcile", "Compare what was signed with the records."),
     "audit ledger export": ("cli.audit:export_ledger", "Write every entry of the ledger, one a line."),
     "audit ledger verify": ("cli.audit:verify_ledger", "Prove that the ledger is whole."),
+    "backup": ("cli.backup:backup", "Write an encrypted backup of the records."),
+    "backup key": ("cli.backup:key", "Make the key that opens backups."),
+    "restore": ("cli.restore:restore", "Verify a backup, restore it, recover what it lacks."),
     "trust install": ("cli.trust:install", "Say how machines come to trust this CA."),
 }
 

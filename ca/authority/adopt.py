@@ -3,7 +3,7 @@
 After a restore from an old backup the gate publishes nothing that says less than what is out. This is the way on.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -30,7 +30,13 @@ def adopt(desk: Desk, bodies: Iterable[bytes], actor: Actor, *, dry_run: bool = 
 
     Raises `BadRequest` for bytes that are no CRL of an issuing CA of these records; then none of them was taken.
     """
-    crls = [_read(desk, body) for body in bodies]
+    return take_over(desk, [_read(desk, body) for body in bodies], actor, dry_run=dry_run)
+
+
+def take_over(
+    desk: Desk, crls: Sequence[tuple[Issuer, x509.CertificateRevocationList]], actor: Actor, *, dry_run: bool = False
+) -> Adopted:
+    """The same of CRLs whose issuer is known: its signature was looked at, or they stand in the signer's ledger."""
     adopted: list[Revocation] = []
     entries = 0
     with desk.store.transaction():

@@ -7,12 +7,14 @@ from pathlib import Path
 from ca.authority import (
     adopt,
     answers,
+    backups,
     chain,
     crls,
     health,
     integrity,
     managed,
     masses,
+    recovery,
     responders,
     shards,
     stopwatch,
@@ -176,6 +178,18 @@ class Authority(Desk):
     def watch_clock(self) -> Skew:
         """Holds this node's wall clock against what was believed; raises the alarm: see `ca.authority.wallclock`."""
         return self.wall.watch(self.journal, platform.node())
+
+    def note_backup(self, file: str, at: int, actor: Actor) -> None:
+        """Journals a backup, and keeps its time for the doctor."""
+        backups.note(self, file, at, actor)
+
+    def recover(self, entries: Callable[[], Iterable[Entry]], actor: Actor) -> recovery.Recovered:
+        """Has restored records know what the signer's ledger knows: see `ca.authority.recovery`."""
+        return recovery.recover(self, entries(), actor)
+
+    def confirm_restore(self, actor: Actor) -> None:
+        """Believes restored records from now on. Raises `Conflict`."""
+        recovery.confirm(self, actor)
 
     def accept_clock(self, actor: Actor) -> Skew:
         """Has signer and authority believe this node's wall clock as it is. Raises `ClockWrong`, the HSM family."""

@@ -37,6 +37,7 @@ class Desk:
     policy: Policy
     _issuing: dict[str, IssuingCA] = field(default_factory=dict)
     _keys: dict[str, Key] = field(default_factory=dict)
+    abreast: list[bool] = field(default_factory=list)
     _turns: dict[str, Lock] = field(default_factory=dict)
 
     def alone(self, work: str) -> Lock:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ca.authority import standing
 from ca.authority.desk import Desk
 from ca.authority.report import Check
 from ca.errors import CAError
@@ -28,6 +29,10 @@ def _store(desk: Desk) -> None:
 
 def _clock(desk: Desk) -> None:
     desk.wall.demand()
+
+
+def _records(desk: Desk) -> None:
+    standing.demand_confirmed(desk)
 
 
 def _issuer(desk: Desk) -> None:
@@ -62,6 +67,7 @@ def _crl(desk: Desk) -> None:
 CHECKS: dict[str, Callable[[Desk], None]] = {
     "database": _store,
     "clock": _clock,
+    "records": _records,
     "issuer": _issuer,
     "signer": _signer,
     "responder": _responder,

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
+from ca.authority import standing
 from ca.authority.answers import publish_answers
 from ca.authority.desk import Desk
 from ca.errors import (
@@ -38,10 +39,12 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
 
     `within` runs inside transaction A, before the intent: it checks the asker's own rows under lock and may
     raise. `after` runs inside transaction B. Raises `PolicyDenied` and `LintFailed` (nothing written but the
-    refusal's journal entry), `HSMUnavailable`, `ClockWrong` or `HSMBusy` (nothing signed), `PossiblySigned` (the
-    serial is lost), `Abandoned` (the sweep was faster). Calling it twice issues twice: idempotency is the asker's row.
+    refusal's journal entry), `HSMUnavailable`, `ClockWrong`, `RevokeOnly` or `HSMBusy` (nothing signed),
+    `PossiblySigned` (the serial is lost), `Abandoned` (the sweep was faster). Calling it twice issues twice:
+    idempotency is the asker's row.
     """
     desk.wall.demand()
+    standing.demand_abreast(desk)
     profile = desk.profile(request.profile)
     issuer = desk.active_issuer(request.issuer)
     prepared = _prepare(desk, request, profile, issuer)
@@ -106,6 +109,7 @@ def _intent(desk: Desk, request: IssueRequest, prepared: Prepared, issuer: Issue
 
 def _begin(desk: Desk, intent: Intent, profile: Profile, within: Within) -> None:
     with desk.store.transaction():
+        standing.demand_confirmed(desk)
         within(intent)
         if desk.store.issuer(intent.issuer).state != "active":
             raise Conflict(f"{intent.issuer} no longer issues.", next_step="Ask again: its successor takes over.")

@@ -17,9 +17,8 @@ from ca import crl, journal
 from ca.authority import tables
 from ca.authority.desk import Desk
 from ca.errors import NotFound
-from ca.keys import der
 from ca.keys.checkpoint import Checkpoint
-from ca.keys.ledger import CLOCK, DELTA, RESPONDER, Entry, scope_of
+from ca.keys.ledger import CLOCK, DELTA, RESPONDER, Entry, crl_of, scope_of
 from ca.records import Intent, Issuer, SignKind, serial_hex
 
 _EVERY = 1 << 31
@@ -91,6 +90,9 @@ class _Books:
         }
         self.responders = {_tbs_sha256(one.certificate) for one in tables.responders(store)}
         self.crls = _Crls(self.desk)
+        performed = journal.history(store, "database", _EVERY)
+        details = [one["detail"] for one in performed if one["action"] == "restore.performed"]
+        self.gaps = [range(one["from"], one["to"]) for one in details]
         self.seen_crls: set[bytes] = set()
 
     def enter(self, entry: Entry) -> None:
@@ -144,6 +146,8 @@ class _Books:
             self.under_way += 1
         elif intent.state == "abandoned":
             self._orphan(entry, intent)
+        elif intent.state == "imported":
+            self.orphans.append(_finding(entry, "the records were set back, and know what was signed by this entry"))
         elif intent.state != "issued":
             self._differs(entry, f"its intent is {intent.state}, as if nothing had been signed")
         elif entry.sha256 not in self.certificates and not self._issued_since(intent):
@@ -181,6 +185,9 @@ class _Books:
 
     def checkpoint(self, entry: Entry) -> None:
         """A head of the journal, signed and stored; or one that is still to be stored, or never was, but true."""
+        if any(lost.start < entry.number <= lost.stop for lost in self.gaps):
+            self.unpublished.append(_finding(entry, "a head over entries that a restore has lost"))
+            return
         leaves = self.desk.store.chained(entry.number - 1, 1) if entry.number else ()
         if not leaves or _checkpoint(entry.mark, entry.number, leaves[0].leaf.chain) != entry.sha256:
             self._differs(entry, f"the journal never had this head at {entry.number} entries")
@@ -242,17 +249,11 @@ class _Crls:
         if (entry.key, entry.mark) not in self._shards or not entry.tbs:
             return False
         issuer, shard = self._shards[entry.key, entry.mark]
-        serials = {one.serial_number for one in _parsed(entry.tbs)}
+        serials = {one.serial_number for one in crl_of(entry.tbs)}
         facts = self._desk.store.revoked(issuer, shard, not_after_from=0)
         due = {one.serial for one in facts if one.revoked_at < entry.this_update <= one.not_after}
         known = {one.serial for one in facts} | self._desk.store.ever_held(issuer, shard)
         return (entry.mark.startswith(DELTA) or due <= serials) and serials <= known
-
-
-def _parsed(tbs: bytes) -> x509.CertificateRevocationList:
-    """A CRL's TBS with its own algorithm and an empty signature: a structure that the library parses."""
-    algorithm = list(der.children(tbs))[1]
-    return x509.load_der_x509_crl(der.tlv(der.SEQUENCE, tbs + algorithm + der.EMPTY_BIT_STRING))
 
 
 def _finding(entry: Entry, why: str) -> Finding:

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ca.authority import standing
 from ca.authority.desk import Desk
 from ca.authority.issue import journal_refusal
 from ca.errors import BadRequest, NotFound, PolicyDenied, Unauthenticated
@@ -77,6 +78,7 @@ def create_token(desk: Desk, scope: TokenScope, actor: Actor) -> tuple[ApiToken,
     Raises `BadRequest` for a life over 90 days or an empty scope, `NotFound` for an unknown profile,
     `BadName` for a pattern outside the grammar.
     """
+    standing.demand_confirmed(desk)
     if not 0 < scope.life <= MAX_LIFE:
         raise BadRequest("A token lives at most 90 days.", next_step="Ask for --life 90d or less.")
     if not scope.profiles or not scope.patterns:
@@ -129,6 +131,7 @@ def authenticate(desk: Desk, secret: str) -> Principal:
         token = desk.store.token_by_digest(_digest(secret))
     except NotFound:
         raise refused from None
+    standing.demand_confirmed(desk)
     if token.revoked_at or token.expires_at <= desk.clock():
         raise refused
     return Principal(token)

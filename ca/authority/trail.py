@@ -6,6 +6,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca import journal
+from ca.authority import standing
 from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.errors import NotFound
@@ -25,7 +26,11 @@ def journal_key(desk: Desk) -> Key:
 
 
 def sequence_journal(desk: Desk, fence: int = 0) -> Report:
-    """Chains what was journalled since the last run and has the new head signed by the journal's key."""
+    """Chains what was journalled since the last run and has the new head signed by the journal's key.
+
+    A chain that was set back is not built on: never two trees. Raises `RevokeOnly`, the HSM family.
+    """
+    standing.demand_abreast(desk)
     key = journal_key(desk).id
     done = journal.sequence(
         desk.store, lambda text: desk.signer.sign(key, SignKind.CHECKPOINT, text), desk.clock, fence, key

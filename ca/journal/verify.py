@@ -25,6 +25,8 @@ class Report:
     """A journal that is whole. `unsigned` entries are chained but not under a signed head yet, `waiting` ones
     not chained yet, the oldest of them from `waiting_since` (epoch seconds, 0 if none).
 
+    `lost` entries are the gaps of restores, each told by an entry above it (`restore.performed`).
+
     `head` is the chain hash (hex) that `key_id` signed at `signed_at` over `signed` of the `size` entries.
     """
 
@@ -37,6 +39,7 @@ class Report:
     unsigned: int
     waiting: int
     waiting_since: int
+    lost: int = 0
 
     def late(self, now: int, allowed: int = 30) -> bool:
         """Whether an entry has waited for the sequencer for longer than `allowed` seconds."""
@@ -68,6 +71,7 @@ def verify(store: Store, keys: Mapping[str, Any]) -> Report:
         unsigned=walk.size - newest.size,
         waiting=waiting.count,
         waiting_since=waiting.oldest,
+        lost=walk.lost,
     )
 
 
@@ -105,6 +109,7 @@ class _Walk:
     size: int = 0
     chain: bytes = EMPTY
     heads: int = 0
+    lost: int = 0
     origin: str = ""
     next: Head | None = field(init=False)
 
@@ -127,7 +132,10 @@ class _Walk:
     def _step(self, chained: Chained, clear: Sequence[Personal]) -> None:
         leaf, place = chained.leaf, f"entry {self.size}"
         if leaf.index != self.size:
-            _broken(place, f"it is missing; the next one is entry {leaf.index}")
+            if not _bridges(chained, self.size):
+                _broken(place, f"it is missing; the next one is entry {leaf.index}")
+            self.lost += leaf.index - self.size
+            self.size = leaf.index
         if chained.row is None:
             _broken(place, f"event {leaf.event} was deleted")
         if leaf_hash(chained.row.body) != leaf.hash:
@@ -149,6 +157,17 @@ class _Walk:
         if not _signed(head, self.keys):
             _broken(place, f"the signature of {head.key_id!r} does not verify")
         self.origin, self.heads, self.next = head.origin, self.heads + 1, next(self.ahead, None)
+
+
+def _bridges(chained: Chained, size: int) -> bool:
+    """Whether this entry tells of a restore that lost all between that size and itself."""
+    if chained.row is None or chained.row.action != "restore.performed":
+        return False
+    try:
+        detail = entry.read(chained.row.body).get("detail", {})
+    except ValueError:
+        return False
+    return size < chained.leaf.index and (detail.get("from"), detail.get("to")) == (size, chained.leaf.index)
 
 
 def _check_contents(place: str, chained: Chained, clear: Sequence[Personal]) -> None:

@@ -22,6 +22,7 @@ from cryptography import x509
 
 from ca.clock import rfc3339
 from ca.errors import LedgerBroken
+from ca.keys import der
 from ca.records import SignKind
 
 MAGIC = b"certwright ledger 1\n"
@@ -118,6 +119,18 @@ def scope_of(crl: x509.CertificateRevocationList) -> str:
 def scope_by(point: x509.IssuingDistributionPoint) -> str:
     """The scope of complete CRLs with this issuing distribution point."""
     return hashlib.sha256(point.public_bytes()).hexdigest()[:32]
+
+
+def certificate_of(tbs: bytes) -> x509.Certificate:
+    """What was signed, with an empty signature: a structure that the library parses."""
+    algorithm = list(der.children(tbs))[2]
+    return x509.load_der_x509_certificate(der.tlv(der.SEQUENCE, tbs + algorithm + der.EMPTY_BIT_STRING))
+
+
+def crl_of(tbs: bytes) -> x509.CertificateRevocationList:
+    """The same of a CRL."""
+    algorithm = list(der.children(tbs))[1]
+    return x509.load_der_x509_crl(der.tlv(der.SEQUENCE, tbs + algorithm + der.EMPTY_BIT_STRING))
 
 
 def segment_path(folder: Path, first: int) -> Path:
@@ -237,6 +250,17 @@ def read(folder: Path) -> Iterator[Entry]:
     """Every entry in order, verified as it is read. Raises `LedgerBroken` with the place."""
     for frame in walk(folder):
         yield from frame.entries
+
+
+def position(folder: Path) -> Place:
+    """The end of the ledger, by its last segment alone. Raises `LedgerBroken`."""
+    every = segments(folder)
+    if not every:
+        raise broken(f"There is no ledger in {folder}.")
+    end = start_of(folder, every[-1])
+    for frame in frames(folder, end):
+        end = frame.end
+    return end
 
 
 def verify(folder: Path) -> Report:

@@ -110,6 +110,7 @@ class SignerHealth:
     the reason. `waiting` counts requests by lane, `signed` signatures by kind since the start. `longest` is for how
     many seconds the oldest call into the token has been running. `waits` are the times until a request had its turn,
     by lane, `calls` those of signatures in the token, by kind. `clock` says why the wall clock is not believed.
+    `journal` is the size of the longest one that was signed.
     """
 
     ok: bool
@@ -125,6 +126,7 @@ class SignerHealth:
     waits: dict[str, Times] = field(default_factory=dict)
     calls: dict[str, Times] = field(default_factory=dict)
     clock: str = ""
+    journal: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="is"):

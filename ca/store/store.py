@@ -17,6 +17,7 @@ from ca.store.migrate import waiting
 from ca.store.people import People
 from ca.store.publications import Publications
 from ca.store.pulse import PATIENCE, Pulse
+from ca.store.recovery import Recovery
 from ca.store.revocations import Revocations
 from ca.store.search import Search
 from ca.store.shards import Shards
@@ -44,6 +45,7 @@ class Store(
     Leases,
     Jobs,
     Events,
+    Recovery,
 ):
     """Every record of the authority, by subject; one class a subject, one database below them all."""
 

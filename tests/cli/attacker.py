@@ -45,6 +45,7 @@ ATTEMPTS: Mapping[str, Callable[[SignerClient], object]] = {
     "certify": lambda signer: signer.certify("issuing-g1", b"x"),
     "last-crl": lambda signer: signer.last_crl("issuing-g1", "x"),
     "unlock": lambda signer: signer.unlock(),
+    "accept-clock": lambda signer: signer.accept_clock(),
     "renew-responder": lambda signer: signer.renew_responder("issuing-g1"),
     **{
         f"sign {kind}": lambda signer, kind=kind: signer.sign("issuing-g1", kind, b"x")  # type: ignore[misc]

@@ -68,6 +68,10 @@ class Book:
         """The highest number and time that the key has signed of that kind, in that scope."""
         return self._ledger.highest(key, kind, mark)
 
+    def journal(self) -> int:
+        """Entries of the longest journal that was signed; 0 while that cannot be told."""
+        return 0 if self._ledger.fault() else self._ledger.longest_journal()
+
     def fault(self) -> LedgerBroken | None:
         """Why nothing can be entered; None when all is well."""
         return self._ledger.fault()

@@ -266,6 +266,7 @@ class Desk:
             waits=self._waits.summary(),
             calls=self._calls.summary(),
             clock=str(clock or ""),
+            journal=self._book.journal(),
         )
 
     def unlock(self, request: wire.Unlock) -> wire.Done:

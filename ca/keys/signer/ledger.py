@@ -124,6 +124,10 @@ class Ledger:
         self.check()
         return self._index.highest(key, kind, mark)
 
+    def longest_journal(self) -> int:
+        """The highest size of a checkpoint that was signed. Raises `LedgerBroken`."""
+        return self._index.longest_journal()
+
     def latest(self) -> int:
         """The latest time that was ever entered, whichever clock was accepted since. Raises `LedgerBroken`."""
         self.check()

@@ -36,6 +36,7 @@ _RAISE = (
     "WHERE excluded.number >= number"
 )
 _HIGHEST = "SELECT number, this_update, sha256 FROM highest WHERE key = ? AND kind = ? AND mark = ?"
+_LONGEST = "SELECT max(number) FROM highest WHERE kind = ?"
 _PUT_PLACE = "INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?, ?, ?)"
 _PLACE = "SELECT segment, offset, counter, time, chain FROM place"
 
@@ -78,6 +79,10 @@ class Index:
         """How high CRL numbers and sizes of checkpoints have come in one scope."""
         rows = self._rows(_HIGHEST, key, kind, mark)
         return Highest(*rows[0]) if rows else Highest()
+
+    def longest_journal(self) -> int:
+        """The highest size of all checkpoints."""
+        return int(self._rows(_LONGEST, SignKind.CHECKPOINT.value)[0][0] or 0)
 
     def count(self, entries: Iterable[Entry], place: Place) -> None:
         """Counts entries that are on disk, all or none of them."""

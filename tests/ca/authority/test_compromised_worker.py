@@ -104,8 +104,10 @@ def test_it_has_no_digest_signed_and_no_question_beside_the_list(authority: Auth
         "certify",
         "renew-responder",
         "keys",
+        "last-crl",
         "health",
         "unlock",
+        "accept-clock",
     }
 
 
