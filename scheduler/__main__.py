@@ -8,7 +8,10 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, repeat
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -42,7 +45,7 @@ def run(config: Config) -> None:
     authority.record_start("scheduler")
     lease = Lease(authority.store, holder(), config.scheduler.lease)
     lease.start()
-    waker = build(Runner(authority, lease))
+    waker = build(Runner(authority, lease), stop)
     waker.start()
     steps = Steps()
     structlog.get_logger().info("scheduler.started", jobs=len(TIMETABLE))
@@ -54,13 +57,16 @@ def run(config: Config) -> None:
     structlog.get_logger().info("scheduler.stopped")
 
 
-def build(runner: Runner) -> BackgroundScheduler:
-    """APScheduler with the timetable in memory: late runs become one, no job runs beside itself."""
+def build(runner: Runner, ending: threading.Event) -> BackgroundScheduler:
+    """APScheduler with the timetable in memory: late runs become one, no job runs beside itself.
+
+    `ending` is set before it is shut down.
+    """
     waker = BackgroundScheduler(timezone="UTC", executors={"default": ThreadPoolExecutor(len(TIMETABLE))})
     for job in TIMETABLE:
         every = job.interval(runner.authority.config)
         waker.add_job(
-            Waking(waker, runner, job).run,
+            partial(persist, runner, job, ending),
             IntervalTrigger(seconds=every, timezone="UTC"),
             id=job.name,
             coalesce=True,
@@ -71,22 +77,15 @@ def build(runner: Runner) -> BackgroundScheduler:
     return waker
 
 
-class Waking:
-    """How one job is woken: at its interval, and again soon when it found the signer or the database away."""
+def persist(runner: Runner, job: Job, ending: threading.Event) -> None:
+    """Runs a job, and again soon while it finds the signer or the database away, until its next turn or the end.
 
-    def __init__(self, waker: BackgroundScheduler, runner: Runner, job: Job) -> None:
-        self._waker = waker
-        self._runner = runner
-        self._job = job
-        self._pauses = iter(AGAIN)
-
-    def run(self) -> None:
-        """Runs the job. Never raises."""
-        if self._runner.run(self._job):
-            self._pauses = iter(AGAIN)
+    It waits on its own thread: APScheduler's own ways to move a turn wait for each other while it shuts down.
+    """
+    turn = time.monotonic() + job.interval(runner.authority.config)
+    for pause in chain(AGAIN, repeat(AGAIN[-1])):
+        if runner.run(job) or time.monotonic() + pause >= turn or ending.wait(pause):
             return
-        pause = min(next(self._pauses, AGAIN[-1]), self._job.interval(self._runner.authority.config))
-        self._waker.modify_job(self._job.name, next_run_time=at(system_clock() + pause))
 
 
 @dataclass

@@ -27,13 +27,16 @@ class Runner:
     def run(self, job: Job) -> bool:
         """Runs it, unless another node holds the lease, or it goes by a wall clock that is wrong. Never raises.
 
-        Answers False when the signer or the database was away, so that it is worth trying again soon.
+        Answers False when it is worth trying again soon: the signer or the database was away, or the lease, which
+        may be that of a runner that was killed.
         """
         try:
             fence = 0 if job.everywhere else self.lease.fence()
             if not job.timeless:
                 self.authority.wall.demand()
-        except (LeaseLost, ClockWrong):
+        except LeaseLost:
+            return False
+        except ClockWrong:
             return True  # the alarm of a wrong clock is raised by its own job
         return self._run(job, fence)
 

@@ -58,16 +58,18 @@ def test_what_publishes_runs_under_the_lease():
 @pytest.fixture
 def woken(desk, monkeypatch):
     """Wakes jobs of the test's own over real records, and shuts down at the end."""
-    made = []
+    made, ending = [], threading.Event()
 
     def wake(*jobs: Job):
         monkeypatch.setattr(process, "TIMETABLE", jobs)
-        waker = process.build(Runner(Desk(config.Config(), desk.store, desk.journal, desk.clock, desk.wall), Held()))
+        made_desk = Desk(config.Config(), desk.store, desk.journal, desk.clock, desk.wall)
+        waker = process.build(Runner(made_desk, Held()), ending)
         made.append(waker)
         waker.start()
         return waker
 
     yield wake
+    ending.set()
     for waker in made:
         if waker.running:
             waker.shutdown(wait=True)
@@ -119,6 +121,25 @@ def test_a_job_that_found_the_signer_away_is_tried_again_soon(woken):
     time.sleep(1.5)
     assert len(tries) == 3
     assert len(tries_of_another) == 1
+
+
+def test_a_job_that_waits_for_the_signer_holds_up_no_end(desk, monkeypatch):
+    tries, ending = [], threading.Event()
+
+    def away(*_):
+        tries.append(1)
+        raise HSMUnavailable("gone")
+
+    monkeypatch.setattr(process, "TIMETABLE", (Job("renew_responders", "scheduler.renewals", away),))
+    made = Desk(config.Config(), desk.store, desk.journal, desk.clock, desk.wall)
+    waker = process.build(Runner(made, Held()), ending)
+    waker.start()
+    while len(tries) < 2:
+        time.sleep(0.05)
+    began = time.monotonic()
+    ending.set()
+    waker.shutdown(wait=True)
+    assert time.monotonic() - began < 2
 
 
 def test_shutting_down_finishes_the_running_job(woken):
