@@ -41,7 +41,9 @@ def fetch(url: str, body: bytes = b"", *, seconds: float = SECONDS) -> bytes:
         with _opener.open(asked, timeout=seconds) as reply:
             return bytes(reply.read(LARGEST))
     except (HTTPException, OSError, ValueError) as error:
-        raise Unavailable(f"{url} gave no answer: {error}.", next_step="Run 'certwright doctor'.") from None
+        # What a stranger wrote is shown, and never obeyed by the reader's terminal.
+        why = ascii(str(error))[1:-1][:200] or type(error).__name__
+        raise Unavailable(f"{url} gave no answer: {why}.", next_step="Run 'certwright doctor'.") from None
 
 
 # --- OCSP ---------------------------------------------------------------------------------------

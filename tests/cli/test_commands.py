@@ -298,10 +298,16 @@ def test_ocsp_asks_only_where_there_can_be_a_responder(ca, issued, url, code):
 
 
 def test_ocsp_tells_of_a_door_that_speaks_no_http(ca, issued):
+    def answer() -> None:
+        with door.accept()[0] as asked:
+            asked.recv(4096)  # an answer before the question would be a broken pipe to who asks
+            asked.sendall(b"\x15\x03\x01\r\n")
+
     with socket.create_server(("127.0.0.1", 0)) as door:
-        threading.Thread(target=lambda: door.accept()[0].sendall(b"\x15\x03\x01\r\n"), daemon=True).start()
+        threading.Thread(target=answer, daemon=True).start()
         url = f"http://127.0.0.1:{door.getsockname()[1]}/"
-        assert "gave no OCSP answer" in ca.run("ocsp", "check", issued["serial"], "--url", url, ok=1).stderr
+        told = ca.run("ocsp", "check", issued["serial"], "--url", url, ok=1).stderr
+        assert f"{url} gave no answer: \\x15" in told, "control characters of a stranger do not reach a terminal"
 
 
 def test_crls_of_an_issuer_that_is_not_there(ca):
