@@ -227,6 +227,12 @@ class RevokeOnly(Unavailable):
 # --- what must never happen, and is stopped -----------------------------------------------------
 
 
+class LedgerDiffers(CAError):
+    """The keys signed what the records do not explain, or the records tell of what they did not sign."""
+
+    code = "ledger-differs"
+
+
 class LintFailed(CAError):
     """The bytes to be signed break a rule of the profile or of RFC 5280; nothing was signed."""
 

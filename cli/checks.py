@@ -333,6 +333,17 @@ def _journal(patient: Patient) -> str:
     return "whole"
 
 
+def _ledger(patient: Patient) -> str:
+    """What the scheduler's last reconciliation found."""
+    try:
+        last = patient.authority.store.last_run("reconcile_ledger")
+    except NotFound:
+        raise Warn("Nothing was reconciled yet.", next_step="Start the scheduler.") from None
+    if not last.ok:
+        raise CAError(last.detail, next_step="Run 'certwright audit reconcile'.")
+    return f"as the records say, at {rfc3339(last.ended)}"
+
+
 def _jobs(patient: Patient) -> str:
     """Each job's last success against its interval."""
     from scheduler.timetable import TIMETABLE
@@ -413,6 +424,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "web": _https,
     "records": _records,
     "journal": _journal,
+    "ledger": _ledger,
     "jobs": _jobs,
     "orphans": _orphans,
     "backup": _backup,

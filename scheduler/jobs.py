@@ -68,6 +68,13 @@ def sequence_journal(authority: Authority, fence: int) -> Report:
     return authority.sequence_journal(fence)
 
 
+def reconcile_ledger(authority: Authority, _fence: int) -> Report:
+    """Holds what the keys have signed against the records, and raises the alarm."""
+    found = authority.reconcile_ledger()
+    metrics.DIFFERENCES.set(len(found.differences))
+    return authority.tell(found)
+
+
 def sweep_intents(authority: Authority, _fence: int) -> Report:
     """Abandons orphaned intents and revokes their serials."""
     return authority.sweep_intents()

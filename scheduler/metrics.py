@@ -11,6 +11,11 @@ DONE = Counter(
     "certwright_job_objects_total", "Objects of scheduled jobs, by result done or failed.", ["job", "result"]
 )
 SECONDS = Histogram("certwright_job_seconds", "Duration of a scheduled job.", ["job"], buckets=(0.01, 0.1, 1, 10, 60))
+DIFFERENCES = Gauge(
+    "certwright_ledger_differences",
+    "Signatures that the records do not explain, and records without a signature, at the last reconciliation.",
+    multiprocess_mode="mostrecent",
+)
 LEASE = Gauge("certwright_scheduler_leader", "1 on the node that runs the jobs.", multiprocess_mode="mostrecent")
 
 CLOCK_SKEW = Gauge(

@@ -42,6 +42,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("sweep_orders", "scheduler.sweep", jobs.sweep_orders),
     Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),
     Job("renew_responders", "scheduler.renewals", jobs.renew_responders),
+    Job("reconcile_ledger", "scheduler.reconcile", jobs.reconcile_ledger),
     Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),
     Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True, timeless=True),
     Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),

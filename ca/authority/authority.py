@@ -20,6 +20,7 @@ from ca.authority import (
     stopwatch,
     sweep,
     trail,
+    watch,
 )
 from ca.authority import issue as issuance
 from ca.authority import probe as probing
@@ -212,6 +213,14 @@ class Authority(Desk):
     def reconcile(self, entries: Callable[[], Iterable[Entry]]) -> Reconciliation:
         """Compares the signer's ledger with the records: see `ca.authority.reconcile`."""
         return reconciliation.reconcile(self, entries)
+
+    def reconcile_ledger(self) -> Reconciliation:
+        """The same, over the ledger as the signer shows it."""
+        return watch.reconcile_ledger(self)
+
+    def tell(self, found: Reconciliation) -> Report:
+        """Raises the alarm over differences: see `ca.authority.watch`."""
+        return watch.tell(self, found)
 
     def export_journal(self) -> Iterator[Mapping[str, object]]:
         """Every journal event in order."""

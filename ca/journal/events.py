@@ -33,6 +33,7 @@ EVENTS: Mapping[str, str] = {
     "job.failed": "A scheduled job failed; the same failure again is not journalled until the job succeeded.",
     "key.generated": "A key was made in a token; its attributes were read back.",
     "key.state-changed": "A key moved in its life cycle.",
+    "ledger.differed": "Reconciliation found what the records do not explain; told again when it finds something else.",
     "ocsp.skipped": "One record's OCSP answer could not be made and was skipped.",
     "order.created": "An ACME order was placed.",
     "order.invalid": "An ACME order failed or expired.",

@@ -9,6 +9,7 @@ import itertools
 import os
 import socket
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,7 @@ from ca.keys import wire
 from ca.keys.algorithms import PrivateKey, load_spki
 from ca.keys.circuit import PLACES, Circuit
 from ca.keys.handles import private_key_over
+from ca.keys.ledger import Entry
 from ca.keys.wire import SignerHealth
 from ca.records import Key, KeyPurpose, Responder, SignKind
 
@@ -27,6 +29,7 @@ __all__ = ["PrivateKey", "SignerClient", "SignerHealth", "private_key"]
 _IDLE_CONNECTIONS = 8
 _IDLE_SECONDS = 30.0
 _GENERATION_SECONDS = 120.0
+_READING_SECONDS = 60.0
 # The signer gives up first: its "busy" says that nothing was signed, our timeout says nothing.
 _GRACE_SECONDS = 1.0
 # Health is memory read out: a signer that needs longer for it is not well.
@@ -91,6 +94,15 @@ class SignerClient:
             if key.id == key_id:
                 return key
         raise NotFound(f"The signer has no key {key_id}.", next_step="See 'certwright key list'.")
+
+    def ledger(self) -> Iterator[Entry]:
+        """Every entry of the signer's ledger in order, page by page; ends where the ledger ended when it was read."""
+        after, more = None, True
+        while more:
+            request = wire.ReadLedger(next(self._ids), _READING_SECONDS, after)
+            page = self._ask(request, wire.LedgerPage).page
+            yield from page.entries
+            after, more = page.end, page.more
 
     def health(self) -> SignerHealth:
         """How the signer is; also when it cannot sign. Answers or raises within two seconds."""

@@ -275,6 +275,38 @@ def verify(folder: Path) -> Report:
     return Report(end.counter, len(every), end.chain.hex(), end.time, rest(folder, end))
 
 
+# --- pages, for those who may not read the files ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Entries in their order, the place behind them, and whether more was there when it was read."""
+
+    entries: tuple[Entry, ...]
+    end: Place
+    more: bool
+
+
+def page(folder: Path, place: Place | None, octets: int) -> Page:
+    """What comes after `place` (none: the beginning), in whole frames: `octets` are passed by one frame at most.
+
+    A place that is none of this ledger's has nothing behind it, or raises `LedgerBroken` like every damage.
+    """
+    entries: list[Entry] = []
+    size = 0
+    try:
+        end = place or start_of(folder, 1)
+        for frame in walk(folder, place):
+            entries += frame.entries
+            size += frame.end.offset - end.offset if frame.end.segment == end.segment else frame.end.offset
+            end = frame.end
+            if size >= octets:
+                return Page(tuple(entries), end, more=True)
+    except (OSError, ValueError) as error:
+        raise broken(f"The ledger in {folder} cannot be read: {error}.") from error
+    return Page(tuple(entries), end, more=False)
+
+
 # --- an export ----------------------------------------------------------------------------------
 
 

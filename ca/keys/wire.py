@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ca.errors import BadRequest, CAError, ConfigError
+from ca.keys.ledger import Page, Place
 from ca.records import Key, KeyPurpose, Responder, SignKind
 
 SMALL_FRAME = 1 << 20
@@ -76,6 +77,12 @@ class LastCrl(Request, frozen=True, tag="last-crl"):
     scope: str
 
 
+class ReadLedger(Request, frozen=True, tag="ledger"):
+    """Show a page of the ledger: what comes after a place that an earlier page ended at, or from the beginning."""
+
+    after: Place | None
+
+
 class Health(Request, frozen=True, tag="health"):
     """Say how the signer is."""
 
@@ -88,7 +95,7 @@ class AcceptClock(Request, frozen=True, tag="accept-clock"):
     """Believe the wall clock as it is now (operator)."""
 
 
-Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Health | Unlock | AcceptClock
+Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | ReadLedger | Health | Unlock | AcceptClock
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -170,6 +177,12 @@ class CrlSigned(Answer, frozen=True, tag="crl"):
     this_update: int
 
 
+class LedgerPage(Answer, frozen=True, tag="ledger"):
+    """A page of the ledger."""
+
+    page: Page
+
+
 class HealthReport(Answer, frozen=True, tag="health"):
     """How the signer is."""
 
@@ -185,7 +198,7 @@ class Failure(Answer, frozen=True, tag="failure"):
     retry_after: int = 0
 
 
-Answers = Done | Signature | OneKey | AllKeys | NewResponder | CrlSigned | HealthReport | Failure
+Answers = Done | Signature | OneKey | AllKeys | NewResponder | CrlSigned | LedgerPage | HealthReport | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Requests] = msgspec.msgpack.Decoder(Requests)

@@ -44,6 +44,8 @@ ATTEMPTS: Mapping[str, Callable[[SignerClient], object]] = {
     "generate": lambda signer: signer.generate("stolen-g1", KeyPurpose.ISSUING, "ec-p256"),
     "certify": lambda signer: signer.certify("issuing-g1", b"x"),
     "last-crl": lambda signer: signer.last_crl("issuing-g1", "x"),
+    "ledger": lambda signer: list(signer.ledger()),
+    "accept-clock": lambda signer: signer.accept_clock(),
     "unlock": lambda signer: signer.unlock(),
     "accept-clock": lambda signer: signer.accept_clock(),
     "renew-responder": lambda signer: signer.renew_responder("issuing-g1"),

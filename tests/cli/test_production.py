@@ -163,7 +163,7 @@ WRITES = {
 }
 ASKS = {
     "web": {"health", "keys", "last-crl"},
-    "scheduler": {"health", "keys", "last-crl", "renew-responder"},
+    "scheduler": {"health", "keys", "last-crl", "ledger", "renew-responder"},
     "status": {"health", "keys"},
 }
 SIGNS = {

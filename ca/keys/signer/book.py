@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ca.clock import Clock
 from ca.errors import LedgerBroken
-from ca.keys.ledger import CERTIFICATES, Entry
+from ca.keys.ledger import CERTIFICATES, Entry, Page, Place, page
 from ca.keys.signer.ledger import Claim, Ledger
 from ca.keys.signer.rules import Seen
 from ca.keys.signer.tables import Highest
@@ -17,6 +17,9 @@ from ca.records import SignKind
 
 LARGEST_CRL = 64 << 10
 """Octets of a CRL's TBS up to which it stands in the ledger whole (ADR 7)."""
+
+PAGE = 256 << 10
+"""Octets of the ledger that one answer shows: some ten milliseconds of the signer's time."""
 
 _TAKING = (*CERTIFICATES, SignKind.CRL, SignKind.CHECKPOINT)
 
@@ -71,6 +74,10 @@ class Book:
     def journal(self) -> int:
         """Entries of the longest journal that was signed; 0 while that cannot be told."""
         return 0 if self._ledger.fault() else self._ledger.longest_journal()
+
+    def page(self, after: Place | None) -> Page:
+        """What comes after a place of the ledger, bounded by PAGE. Raises `LedgerBroken`."""
+        return page(self._ledger.folder, after, PAGE)
 
     def fault(self) -> LedgerBroken | None:
         """Why nothing can be entered; None when all is well."""

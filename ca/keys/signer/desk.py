@@ -73,6 +73,7 @@ class Desk:
         self._signed: Counter[str] = Counter()
         self._waits, self._calls = Timings(), Timings()
         self._making = Lock()
+        self._reading = Lock()
 
     def answer(self, grant: Grant, request: wire.Requests) -> wire.Answers:
         """Carries out what the peer may ask for. Raises `CAError`."""
@@ -240,6 +241,15 @@ class Desk:
         highest = self._book.highest(request.key, SignKind.CRL, request.scope)
         return wire.CrlSigned(request.id, highest.number, highest.this_update)
 
+    def ledger(self, request: wire.ReadLedger) -> wire.LedgerPage:
+        """A page of the ledger, one reader at a time: it is the whole story, and none of a signature's business."""
+        if not self._reading.acquire(blocking=False):
+            raise HSMBusy("Somebody else is reading the ledger.", next_step="Ask again in a moment.")
+        try:
+            return wire.LedgerPage(request.id, self._book.page(request.after))
+        finally:
+            self._reading.release()
+
     def health(self, request: wire.Health) -> wire.HealthReport:
         """How the signer is; it answers whatever is missing."""
         return wire.HealthReport(request.id, self.state())
@@ -286,6 +296,7 @@ _OPERATIONS: Mapping[type[wire.Request], Callable[[Desk, Any], wire.Answers]] = 
     wire.RenewResponder: Desk.renew_responder,
     wire.Keys: Desk.keys,
     wire.LastCrl: Desk.last_crl,
+    wire.ReadLedger: Desk.ledger,
     wire.Health: Desk.health,
     wire.Unlock: Desk.unlock,
 }

@@ -81,7 +81,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, *, segment: int = SEGMENT_OCTETS, sync: Sync = os.fdatasync) -> None:
-        self._folder = folder
+        self.folder = folder
         self._segment = segment
         self._sync = sync
         self._fault: LedgerBroken | None = None
@@ -258,7 +258,7 @@ class Ledger:
 
     def _try_again(self) -> None:
         """Is there room again? Tried beside the ledger: while nobody is sent here, nothing else would find out."""
-        room = self._folder / ".room"
+        room = self.folder / ".room"
         try:
             room.write_bytes(bytes(_ROOM_OCTETS))
             self._count_missed()
@@ -293,7 +293,7 @@ class Ledger:
             return
         try:
             self._begin(end.counter + 1, end.chain)
-            descriptor = _open_to_append(self._folder, end.counter + 1)
+            descriptor = _open_to_append(self.folder, end.counter + 1)
         except OSError as error:
             raise disk.broken(f"The ledger's next segment could not be begun: {error.strerror}.") from error
         os.close(self._writing.descriptor)
@@ -302,30 +302,30 @@ class Ledger:
         log.info("ledger.segment", first=end.counter + 1)
 
     def _begin(self, first: int, chain: bytes) -> None:
-        write_durably(disk.segment_path(self._folder, first), MAGIC + chain)
+        write_durably(disk.segment_path(self.folder, first), MAGIC + chain)
 
     # --- the start ---
 
     def _open(self) -> None:
-        if not self._folder.is_dir():
-            raise disk.broken(f"The signer has keys, but its ledger in {self._folder} is gone.")
-        self._index = Index(self._folder / "index.sqlite")
+        if not self.folder.is_dir():
+            raise disk.broken(f"The signer has keys, but its ledger in {self.folder} is gone.")
+        self._index = Index(self.folder / "index.sqlite")
         known = self._index.place()
-        if not disk.segments(self._folder):
+        if not disk.segments(self.folder):
             if known:
-                raise disk.broken(f"The ledger in {self._folder} is gone: its index knows {known.counter} entries.")
+                raise disk.broken(f"The ledger in {self.folder} is gone: its index knows {known.counter} entries.")
             self._begin(1, disk.EMPTY)
         else:
             self._write_again(known)
         end = self._catch_up(known)
-        self._writing.descriptor = _open_to_append(self._folder, end.segment)
+        self._writing.descriptor = _open_to_append(self.folder, end.segment)
         self._cut(end)
         self._writing.end = end
 
     def _write_again(self, known: Place | None) -> None:
         """What the index does not vouch for may be in memory alone and look clean, if an fsync has failed there."""
-        last = disk.segments(self._folder)[-1]
-        with disk.segment_path(self._folder, last).open("r+b") as file:
+        last = disk.segments(self.folder)[-1]
+        with disk.segment_path(self.folder, last).open("r+b") as file:
             since = file.seek(known.offset if known and known.segment == last else 0)
             left = file.read()
             if left:
@@ -338,9 +338,9 @@ class Ledger:
         """Counts what the index does not know yet, verifying it; answers the end of the last whole frame."""
         if known:
             self._must_hold(known)
-        end = known or disk.start_of(self._folder, 1)
+        end = known or disk.start_of(self.folder, 1)
         batch: list[Entry] = []
-        for frame in disk.walk(self._folder, known):
+        for frame in disk.walk(self.folder, known):
             end = frame.end
             batch += frame.entries
             if len(batch) >= _CATCH_UP:
@@ -348,11 +348,11 @@ class Ledger:
                 batch = []
         if batch:
             self._index.count(batch, end)
-        return disk.in_last(self._folder, end)
+        return disk.in_last(self.folder, end)
 
     def _must_hold(self, known: Place) -> None:
         """The ledger must reach the place up to which the index counted it, and be the same there."""
-        path = disk.segment_path(self._folder, known.segment)
+        path = disk.segment_path(self.folder, known.segment)
         try:
             with path.open("rb") as file:
                 file.seek(known.offset - len(known.chain))
@@ -366,7 +366,7 @@ class Ledger:
 
     def _cut(self, end: Place) -> None:
         """Takes an unfinished frame off the end: what it tells of has never left."""
-        left = disk.rest(self._folder, end)
+        left = disk.rest(self.folder, end)
         if left:
             os.ftruncate(self._writing.descriptor, end.offset)
             os.fsync(self._writing.descriptor)

@@ -35,7 +35,18 @@ class Grant:
 
 FULL = Grant(
     frozenset(
-        {"sign", "generate", "certify", "renew-responder", "keys", "last-crl", "health", "unlock", "accept-clock"}
+        {
+            "sign",
+            "generate",
+            "certify",
+            "renew-responder",
+            "keys",
+            "last-crl",
+            "ledger",
+            "health",
+            "unlock",
+            "accept-clock",
+        }
     ),
     frozenset({_EVERYTHING}),
     frozenset(SignKind),
@@ -51,6 +62,7 @@ RIGHTS: Mapping[str, Grant] = {
     "scheduler": _process(
         "sign",
         "last-crl",
+        "ledger",
         "renew-responder",
         signs=(SignKind.CERTIFICATE, SignKind.CRL, SignKind.OCSP, SignKind.CHECKPOINT),
     ),

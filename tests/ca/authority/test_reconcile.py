@@ -11,13 +11,16 @@ import pytest
 from cryptography import x509
 
 from ca import crl
-from ca.authority import Authority
+from ca.authority import Authority, watch
 from ca.authority.reconcile import Finding, Reconciliation
 from ca.errors import PossiblySigned
 from ca.keys import ledger
 from ca.keys.checkpoint import Checkpoint
 from ca.keys.ledger import Entry
 from ca.records import Certificate, Reason, SignKind, serial_hex
+from scheduler import metrics
+from scheduler.run import Runner
+from scheduler.timetable import TIMETABLE
 from tests.ca.authority.thief import Thief
 from tests.ca.authority.world import OPERATOR, World, a_request
 
@@ -225,3 +228,41 @@ def test_a_damaged_ledger_is_named_by_the_command(authority: Authority, world: W
     done = world.run("audit", "ledger", "verify", "--folder", str(tmp_path / "ledger"))
     assert done.returncode == 1
     assert f"{path.name} is damaged at octet" in done.stderr
+
+
+# --- as a job of the scheduler, which asks the signer for the ledger -----------------------------
+
+
+class Held:
+    """A lease that this node holds."""
+
+    def fence(self) -> int:
+        return 1
+
+
+RECONCILE = next(job for job in TIMETABLE if job.name == watch.JOB)
+
+
+def test_the_signer_shows_the_ledger_that_lies_on_its_disk(authority: Authority) -> None:
+    authority.issue(a_request())
+    assert list(authority.signer.ledger()) == list(ledger.read(folder(authority)))
+
+
+def test_a_theft_raises_an_alarm_by_itself_and_once(authority: Authority, thief: Thief) -> None:
+    def alarms() -> list[int]:
+        events = [one for one in authority.export_journal() if one["action"] == "ledger.differed"]
+        return [one["detail"]["differences"] for one in events]  # type: ignore[index]
+
+    runner, before = Runner(authority, Held()), len(alarms())  # type: ignore[arg-type]
+    thief.sign(SignKind.CERTIFICATE, thief.certificate(NAME))
+    for _ in range(2):
+        runner.run(RECONCILE)
+    last = authority.store.last_run(watch.JOB)
+    assert not last.ok
+    assert "nobody intended it" in last.detail
+    assert len(alarms()) == before + 1
+    thief.sign(SignKind.CERTIFICATE, thief.certificate(NAME))
+    runner.run(RECONCILE)
+    assert len(alarms()) == before + 2
+    assert alarms()[-1] == alarms()[-2] + 1
+    assert metrics.DIFFERENCES._value.get() == alarms()[-1]

@@ -7,7 +7,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -388,3 +388,39 @@ def test_what_the_index_does_not_vouch_for_is_written_and_synced_again(folder: P
     with opened(folder, sync=synced.append):
         assert len(synced) == 1, "the index vouches for all of it"
     assert only(folder).read_bytes() == before
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+def test_pages_of_any_size_are_the_whole_ledger(tmp_path: Path) -> None:
+    """Over the ends of segments too, and no page is longer than was asked for by more than a frame."""
+    with opened(tmp_path / "ledger", segment=400) as ledger:
+        for n in range(12):
+            ledger.record(entry(f"{n:02d}"))
+    assert len(disk.segments(tmp_path / "ledger")) > 2
+    for octets, longest in ((1, 1), (300, 4), (1 << 20, 12)):
+        found, page = [], disk.page(tmp_path / "ledger", None, octets)
+        while True:
+            assert len(page.entries) <= longest
+            found += page.entries
+            if not page.more:
+                break
+            page = disk.page(tmp_path / "ledger", page.end, octets)
+        assert found == list(disk.read(tmp_path / "ledger"))
+
+
+def test_a_page_goes_on_with_what_came_meanwhile(folder: Path) -> None:
+    end = disk.page(folder, None, 1 << 20).end
+    assert disk.page(folder, end, 1 << 20) == disk.Page((), end, more=False)
+    with opened(folder) as ledger:
+        ledger.record(entry("99"))
+    assert [one.mark for one in disk.page(folder, end, 1 << 20).entries] == ["99"]
+
+
+def test_a_place_that_is_none_shows_nothing(folder: Path) -> None:
+    """Whoever may read pages may ask for any place; it is no way to read what is no ledger."""
+    end = disk.page(folder, None, 1).end
+    for lie in ({"chain": bytes(32)}, {"offset": end.offset + 1}, {"segment": 7}, {"segment": -1}, {"offset": -9}):
+        with suppress(LedgerBroken):
+            assert disk.page(folder, replace(end, **lie), 1 << 20).entries == ()
