@@ -47,7 +47,6 @@ ATTEMPTS: Mapping[str, Callable[[SignerClient], object]] = {
     "ledger": lambda signer: list(signer.ledger()),
     "accept-clock": lambda signer: signer.accept_clock(),
     "unlock": lambda signer: signer.unlock(),
-    "accept-clock": lambda signer: signer.accept_clock(),
     "renew-responder": lambda signer: signer.renew_responder("issuing-g1"),
     **{
         f"sign {kind}": lambda signer, kind=kind: signer.sign("issuing-g1", kind, b"x")  # type: ignore[misc]

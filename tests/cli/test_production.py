@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from ca.errors import ConfigError, HSMUnavailable
 from ca.keys.client import SignerClient
@@ -200,6 +201,25 @@ def test_a_stolen_process_gets_its_own_files_and_its_own_rights(host: Host, proc
         assert refused == everything - ASKS[process] - {f"sign {kind}" for kind in SIGNS.get(process, ())}
 
 
+HOLD = """
+import socket, sys
+held = [socket.socket(socket.AF_UNIX) for _ in range(400)]
+for one in held:
+    one.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_holds_every_connection_leaves_room_for_the_others(host: Host) -> None:
+    socket = host.config.path(host.config.signer.socket)
+    command = [*as_user("status"), interpreter(), "-c", HOLD, str(socket)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as thief:
+        assert thief.stdout.readline() == b"held\n"
+        assert eventually(lambda: SignerClient(socket).health().ok)
+        thief.stdin.close()
+
+
 def test_counters_of_another_are_read_and_neither_changed_nor_deleted(host: Host) -> None:
     of_web = next(one for one in (host.lib / "metrics").iterdir() if one.stat().st_uid == UIDS["web"])
     for words, ok in ((["cat", of_web], 0), (["truncate", "-s0", of_web], 1), (["rm", "-f", of_web], 1)):
@@ -211,6 +231,49 @@ def test_counters_of_another_are_read_and_neither_changed_nor_deleted(host: Host
 def metrics(host: Host) -> bytes:
     command = ["curl", "-sSk", f"https://localhost:{host.https}/metrics"]
     return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+# --- whose root it is ---------------------------------------------------------------------------
+
+FORGED = """
+import sys
+from dataclasses import replace
+from ca.folder import Folder
+folder = Folder(sys.argv[1])
+was = folder.get("roots.pem")
+assert folder.apply(replace(was, version=was.version + 1, body=open(sys.argv[2], "rb").read()))
+"""
+
+
+def test_trust_is_told_by_the_transcript_and_not_by_what_is_published(host: Host) -> None:
+    """A stolen worker publishes a root of its own, well-formed and newer: nobody is told to trust it."""
+    told = host.json("trust", "install")
+    root = x509.load_pem_x509_certificate(fetched(host, "roots.pem"))
+    assert told["sha256"] == root.fingerprint(SHA256()).hex(":").upper()
+    assert host.json("trust", "install", "--sha256", told["sha256"])["source"] == "as given"
+    published, own = host.lib / "public" / "roots.pem", host.folder / "own.pem"
+    right = published.read_bytes()
+    host.run("cert", "issue", "--new-key", host.folder / "own.key", "--name", "c.test", "--out", own)
+    forge = [*as_user("web"), interpreter(), "-c", FORGED, str(published.parent), str(own)]
+    subprocess.run(forge, env=host.environment, check=True, cwd="/")
+    try:
+        assert fetched(host, "roots.pem") == own.read_bytes(), "it is what machines would fetch"
+        for words in ((), ("--sha256", told["sha256"])):
+            assert "not the one of the ceremony" in host.run("trust", "install", *words, ok=5).stderr
+    finally:
+        published.write_bytes(right)
+
+
+def test_a_transcript_that_others_can_write_is_not_believed(host: Host) -> None:
+    transcript = host.file.parent / "ceremony-issuing-g1.json"
+    transcript.chmod(0o666)
+    try:
+        assert "chmod 0644" in host.run("trust", "install", ok=2).stderr
+    finally:
+        transcript.chmod(0o644)
+    refused = host.run("trust", "install", "--transcript", host.folder / "none.json", ok=3).stderr
+    assert "--sha256" in refused
+    host.run("trust", "install", "--sha256", "12:34", ok=2)
 
 
 # --- what is refused ----------------------------------------------------------------------------

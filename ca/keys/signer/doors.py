@@ -17,6 +17,9 @@ from ca.keys.signer.peers import Grant, Peers, peer_uid
 log = structlog.get_logger()
 
 _CONNECTIONS = 256
+_PER_USER = 192
+"""Connections that one uid may hold: a process that is somebody else's leaves room for the others."""
+
 _LARGE_FRAMES = 2
 _IDLE_SECONDS = 120.0
 _DRAIN_SECONDS = 15.0
@@ -29,7 +32,7 @@ class Doors:
         self._path = path
         self._desk = desk
         self._peers = peers
-        self._open: dict[socket.socket, Thread] = {}
+        self._open: dict[socket.socket, tuple[int, Thread]] = {}
         self._lock = Lock()
         self._large = BoundedSemaphore(_LARGE_FRAMES)
         self._closing = Event()
@@ -52,7 +55,7 @@ class Doors:
             # What lies in the buffer is still read and answered; then the connection ends.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
-        for thread in left.values():
+        for _, thread in left.values():
             thread.join(_DRAIN_SECONDS)
 
     def _accept(self) -> None:
@@ -67,10 +70,12 @@ class Doors:
 
     def _welcome(self, connection: socket.socket) -> None:
         thread = Thread(target=self._serve, args=(connection,), name="connection", daemon=True)
+        uid = peer_uid(connection)
         with self._lock:
-            full = self._closing.is_set() or len(self._open) >= _CONNECTIONS
+            held = sum(one == uid for one, _ in self._open.values())
+            full = self._closing.is_set() or len(self._open) >= _CONNECTIONS or held >= _PER_USER
             if not full:
-                self._open[connection] = thread
+                self._open[connection] = uid, thread
         if full:
             _turn_away(connection, HSMBusy("The signer has no connection free.", next_step="Nothing was signed."))
             connection.close()
