@@ -341,6 +341,8 @@ class Query:
     `name` matches a whole DNS name, IP or URI, or every DNS name below a domain (`*.x.test`); `text` matches a
     prefix of any name, the CN or the serial. `status` is valid, revoked, expired or expiring (within
     `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `limit` is at most 1,000.
+    `expiring_within` seconds). `ends_from` and `ends_before` bound notAfter, in epoch seconds, where the second is
+    not 0. `limit` is at most 1,000.
     """
 
     text: str = ""
@@ -353,6 +355,8 @@ class Query:
     token: str = ""
     public_key: str = ""
     expiring_within: int = 0
+    ends_from: int = 0
+    ends_before: int = 0
     order_by: str = "issued"
     after: str = ""
     limit: int = 100

@@ -6,7 +6,7 @@ Each takes the authority and the fencing token of the lease (0 for jobs that eve
 import acme_server
 from acme_server import validation
 from ca import publish
-from ca.authority import Authority, Report
+from ca.authority import Authority, Report, survey
 from ca.ceremony.spares import publish_due_spares
 from ca.errors import HSMError
 from scheduler import metrics
@@ -98,6 +98,11 @@ def expire_acme(authority: Authority, _fence: int) -> Report:
 def sweep_orders(authority: Authority, _fence: int) -> Report:
     """Brings ACME orders to an end whose issuance broke off or waits for the HSM."""
     return acme_server.sweep_orders(authority)
+
+
+def take_survey(authority: Authority, _fence: int) -> Report:
+    """Counts certificates for the first page of a large CA."""
+    return survey.take_survey(authority)
 
 
 def sweep_challenges(authority: Authority, _fence: int) -> Report:

@@ -46,6 +46,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),
     Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True, timeless=True),
     Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),
+    Job("take_survey", "scheduler.ocsp", jobs.take_survey),
     Job("expire_acme", "scheduler.expiry", jobs.expire_acme),
     Job("expire_idempotency", "scheduler.expiry", jobs.expire_idempotency),
 )

@@ -9,8 +9,8 @@ verify(store, {key_id: public_key})              # a Report, or JournalBroken wi
 """
 
 from ca.journal.journal import Journal
-from ca.journal.reading import export, history, tail
+from ca.journal.reading import export, history, shown, tail
 from ca.journal.sequencer import leap, sequence
 from ca.journal.verify import Report, verify
 
-__all__ = ["Journal", "Report", "export", "history", "leap", "sequence", "tail", "verify"]
+__all__ = ["Journal", "Report", "export", "history", "leap", "sequence", "shown", "tail", "verify"]

@@ -1,6 +1,6 @@
 """Reading the journal: for export, for a look at the end, and for the history of one thing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ca.journal import entry
@@ -34,6 +34,11 @@ def tail(store: Store, limit: int = 20) -> tuple[dict[str, Any], ...]:
 def history(store: Store, target: str, limit: int = 1000) -> tuple[dict[str, Any], ...]:
     """The entries about one thing (`certificate:issuing-g1:01ab…`), the oldest first."""
     return tuple(map(_shown, store.history(target, limit)))
+
+
+def shown(rows: Iterable[EventRow]) -> tuple[dict[str, Any], ...]:
+    """The entries of rows that were found otherwise, in their order."""
+    return tuple(map(_shown, rows))
 
 
 def _shown(row: EventRow, index: int | None = None, leaf: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ record, through `store.select/first/insert`, or peewee models, through `store.qu
 
 from ca.config import Config
 from ca.store.database import sqlite_path
+from ca.store.event_search import EventQuery
 from ca.store.migrate import migrate, pending
 from ca.store.rights import role_of
 from ca.store.shapes import Shape
@@ -35,6 +36,7 @@ from ca.store.values import (
 __all__ = [
     "Backlog",
     "Chained",
+    "EventQuery",
     "EventRow",
     "Head",
     "IdempotencyKey",

@@ -24,6 +24,10 @@ class Certificates(Office):
         """Every certificate for a public key, by the SHA-256 (hex) of its SPKI; the newest first."""
         return self.select(CERTIFICATE, "WHERE spki_sha256 = ? ORDER BY id DESC LIMIT ?", spki_sha256.lower(), limit)
 
+    def named(self, name: str, limit: int) -> tuple[Certificate, ...]:
+        """Certificates that hold this very name, the newest first."""
+        return self.select(CERTIFICATE, _NAMED, name, limit)
+
     def by_order(self, order: str) -> Certificate:
         """The certificate of an ACME order. Raises `NotFound`."""
         return self._certificate("""WHERE "order" = ? AND "order" <> '' ORDER BY issued_at DESC LIMIT 1""", order)
@@ -35,3 +39,9 @@ class Certificates(Office):
 
     def _certificate(self, tail: str, *values: object) -> Certificate:
         return self.first("There is no such certificate.", CERTIFICATE, tail, *values)
+
+
+_NAMED = (
+    "WHERE id IN (SELECT certificate FROM certificate_name WHERE value = ? ORDER BY certificate DESC LIMIT ?) "
+    "ORDER BY id DESC"
+)

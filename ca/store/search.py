@@ -179,6 +179,8 @@ def _filters(query: Query, now: int) -> Iterator[Filter]:
             yield _column(column, value, f" AND c.{column} <> ''")  # lets the partial index serve it
     if query.status:
         yield _status(query, now)
+    if query.ends_before:
+        yield _ends(query.ends_from, query.ends_before)
     for column in ("profile", "issuer"):
         if value := getattr(query, column):
             yield _column(column, value)
@@ -227,6 +229,13 @@ def _status(query: Query, now: int) -> Filter:
     if query.status == "revoked":
         return Filter(once, "c.id", check, values, key="c.id", narrow=True)
     return Filter(once, "c.id", check, values, narrow=True, rides="expiry")
+
+
+def _ends(start: int, end: int) -> Filter:
+    """A notAfter in [start, end)."""
+    condition = "c.not_after{} >= ? AND c.not_after{} < ?"
+    source, check = (condition.replace("{}", kept) for kept in ("", " + 0"))
+    return Filter(f"FROM certificate c WHERE {source}", "c.id", check, (start, end), narrow=True, rides="expiry")
 
 
 def _choice(table: Mapping[str, T], name: str, what: str) -> T:

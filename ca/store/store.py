@@ -4,6 +4,7 @@ from ca.errors import StoreUnavailable
 from ca.store.certificates import Certificates
 from ca.store.database import POSTGRESQL, connect, disconnect, sqlite_path
 from ca.store.edge import translated
+from ca.store.event_search import EventSearch
 from ca.store.events import Events
 from ca.store.hierarchy import Hierarchy
 from ca.store.idempotency import Idempotency
@@ -22,6 +23,7 @@ from ca.store.revocations import Revocations
 from ca.store.search import Search
 from ca.store.shards import Shards
 from ca.store.stopwatches import Stopwatches
+from ca.store.survey import Surveys
 from ca.store.tokens import Tokens
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
@@ -46,6 +48,8 @@ class Store(
     Jobs,
     Events,
     Recovery,
+    EventSearch,
+    Surveys,
 ):
     """Every record of the authority, by subject; one class a subject, one database below them all."""
 

@@ -1,8 +1,11 @@
-"""Home: is the CA well, what expires, what was issued."""
+"""Home: is the CA well, what ends when, what was issued and what failed."""
+
+from typing import Any
 
 from flask import Blueprint, Response
 
 from ca.authority import Authority
+from web.ui import charts
 from web.ui.door import seat
 from web.ui.pages import page
 
@@ -12,4 +15,6 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
 
     @blueprint.get("/")
     def home() -> Response:
-        return page("home.html", lights=seat().lights())
+        found = seat().survey()
+        seen: dict[str, Any] = {"lights": seat().lights(), "authorities": seat().authorities()}
+        return page("home.html", survey=found, **seen, **charts.pictures(found))

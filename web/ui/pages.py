@@ -6,6 +6,7 @@ and characters that would change how a line reads (bidi controls, NUL) are shown
 
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Response, g, render_template, request, url_for
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from ca.authority import Authority
 from ca.clock import rfc3339
 from ca.errors import CAError, StepUpNeeded
 from ca.people import Right
+from ca.records import serial_hex
 from web import problems
 from web.ui import assets, door
 
@@ -25,6 +27,13 @@ TEMPLATES = next(
 
 LONGEST = 300
 """Characters of one value on a page; what is longer is cut, with its length."""
+
+SCREENS: tuple[tuple[str, str, str], ...] = (
+    ("ui.home", "Home", "see"),
+    ("ui.certificates", "Certificates", "see"),
+    ("ui.audit", "Audit", "see-journal"),
+)
+"""The rail: endpoint, word, and the right without which it is left out."""
 
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "certwright-theme"
@@ -40,6 +49,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
 
     blueprint.app_template_filter("shown")(shown)
     blueprint.app_template_filter("span")(span)
+    blueprint.app_template_filter("hex")(serial_hex)
 
     @blueprint.context_processor
     def around() -> dict[str, object]:
@@ -50,6 +60,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
             "token": door.token,
             "theme": theme(),
             "themes": THEMES,
+            "screens": SCREENS,
             "now": clock(),
             "demo": authority.config.mode == "demo",
             "in_part": "HX-Request" in request.headers,
@@ -58,7 +69,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
     blueprint.register_error_handler(CAError, of_error)
 
 
-def page(template: str, status: int = 200, **values: object) -> Response:
+def page(template: str, status: int = 200, **values: Any) -> Response:
     """A page, or for htmx the part of it that changed (the template looks at `in_part`)."""
     response = Response(render_template(template, **values), status, content_type="text/html; charset=utf-8")
     response.headers["Vary"] = "HX-Request, Cookie"

@@ -1,0 +1,45 @@
+"""Counting: what the first page and reports say of all certificates and of the journal's last days.
+
+Each walks an index from end to end, which takes a moment at a million: `ca.authority.survey` keeps the result.
+"""
+
+from ca.store.office import Office
+
+
+class Surveys(Office):
+    """Counts over everything. Times are epoch seconds, days counted from a first second."""
+
+    def size(self) -> int:
+        """About how many certificates and journal entries there are, by their highest ids: two look-ups."""
+        highest = self.rows("SELECT (SELECT max(id) FROM certificate), (SELECT max(id) FROM event)")[0]
+        return sum(int(one or 0) for one in highest)
+
+    def count_expiring(self, start: int, days: int) -> dict[int, int]:
+        """Unrevoked certificates by the day on which they end, counted from `start`; days without any are left out."""
+        return {int(day): int(count) for day, count in self.rows(_EXPIRING, start, start, start + days * 86400)}
+
+    def count_unrevoked(self, now: int) -> tuple[int, int]:
+        """How many are valid now, and how many have ended without being revoked."""
+        valid = self.rows("SELECT count(*) FROM certificate WHERE not_after >= ? AND revoked_at = 0", now)[0][0]
+        ended = self.rows("SELECT count(*) FROM certificate WHERE not_after < ? AND revoked_at = 0", now)[0][0]
+        return int(valid), int(ended)
+
+    def count_revoked(self) -> int:
+        """How many were revoked, ever."""
+        return int(self.rows("SELECT count(*) FROM certificate WHERE revoked_at > 0")[0][0])
+
+    def count_events(self, start: int, actions: tuple[str, ...]) -> dict[tuple[str, int], int]:
+        """Journal entries of these actions since `start`, by action and day counted from it."""
+        marks = ", ".join("?" * len(actions))
+        sql = _EVENTS.replace("{actions}", marks)
+        return {(str(name), int(day)): int(count) for name, day, count in self.rows(sql, start, start, *actions)}
+
+
+_EXPIRING = (
+    "SELECT (not_after - ?) / 86400 AS day, count(*) FROM certificate "
+    "WHERE not_after >= ? AND not_after < ? AND revoked_at = 0 GROUP BY 1"
+)
+_EVENTS = (
+    "SELECT action, (time - ?) / 86400 AS day, count(*) FROM event "
+    "WHERE time >= ? AND action IN ({actions}) GROUP BY 1, 2"
+)

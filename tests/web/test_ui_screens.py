@@ -1,0 +1,335 @@
+"""The screens through Flask's client over a real CA: home, certificates, one certificate, audit; and who may what."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs7
+from flask import Flask
+
+from ca.authority import Authority
+from ca.authority.seat import Seat
+from ca.authority.survey import count, survey, take_survey
+from ca.people import ROLES, Right
+from ca.records import Certificate, Reason, serial_hex
+from tests.ca.authority.world import a_request
+from tests.web.ui_people import OPERATOR, Browser, signed_in
+
+
+@pytest.fixture
+def ui(authority: Authority) -> Flask:
+    """The application with the UI's door."""
+    from web.app import create_app
+
+    return create_app(authority, frozenset({"ui"}))
+
+
+def issue(authority: Authority, *names: str, **more: object) -> Certificate:
+    return authority.issue(replace(a_request(*names), **more))
+
+
+def path_of(one: Certificate) -> str:
+    return f"/ui/certificates/{serial_hex(one.serial)}"
+
+
+# --- who may what -------------------------------------------------------------------------------
+
+OPEN = {
+    *("static", "sign_in", "link", "use_link", "passkey_options", "use_passkey", "use_password"),
+}
+"""For people who are not signed in."""
+
+OWN = {
+    *("sign_out", "confirm", "confirm_options", "confirm_by_passkey", "confirm_by_password"),
+    *("enrol", "new_passkey", "add_passkey", "add_password"),
+    *("account", "remove_passkey", "end_sign_in", "set_theme"),
+}
+"""What concerns the person alone."""
+
+NEEDS = {
+    "home": Right.SEE,
+    "certificates": Right.SEE,
+    "export": Right.SEE,
+    "certificate": Right.SEE,
+    "download": Right.SEE,
+    "check": Right.SEE,
+    "revoke": Right.REVOKE_OWN,
+    "revoke_some": Right.REVOKE_MANY,
+    "audit": Right.SEE_JOURNAL,
+    "verify": Right.SEE_JOURNAL,
+    "verification": Right.SEE_JOURNAL,
+    "export_events": Right.SEE_JOURNAL,
+}
+"""Every other door of the UI with the right that it takes."""
+
+ARGUMENTS = {"kind": "csv", "serial": "01", "filename": "icon.svg", "passkey_id": "x", "sign_in_id": "x"}
+
+
+def routes(ui: Flask) -> dict[str, tuple[str, str]]:
+    """Method and path of every endpoint of the UI."""
+    found = {}
+    for rule in ui.url_map.iter_rules():
+        if rule.endpoint.startswith("ui."):
+            method = "POST" if "POST" in rule.methods else "GET"
+            path = re.sub(r"<(?:\w+:)?(\w+)>", lambda name: ARGUMENTS[name[1]], rule.rule)
+            found[rule.endpoint.removeprefix("ui.")] = (method, path)
+    return found
+
+
+def test_every_door_has_its_line_here(ui: Flask) -> None:
+    assert set(routes(ui)) == OPEN | OWN | set(NEEDS)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, authority: Authority, role: str) -> None:
+    browser = signed_in(ui, authority, role)
+    one = issue(authority)
+    for name, (method, path) in routes(ui).items():
+        if name not in NEEDS:
+            continue
+        path = path.replace("/01", f"/{serial_hex(one.serial)}")
+        form = {"serial": serial_hex(one.serial), "sure": "1", "reason": "superseded"}
+        answer = browser.get(path) if method == "GET" else browser.post(path, form)
+        allowed = NEEDS[name] in ROLES[role]
+        owning = name == "revoke" and Right.REVOKE not in ROLES[role]  # it belongs to none of his teams
+        assert (answer.status_code == 403) is (not allowed or owning), f"{role} {method} {path}: {answer.status_code}"
+
+
+def test_a_seat_demands_a_right_for_everything_but_the_person_himself() -> None:
+    own = {
+        *("actor", "may", "may_revoke", "demand", "now", "must_enrol", "passkeys", "sign_ins", "passkey_options"),
+        *("enrol_passkey", "totp_uri", "enrol_password", "remove_passkey", "end_sign_in", "confirm_options"),
+        *("confirm_by_passkey", "confirm_by_password"),
+    }
+    public = {name for name in vars(Seat) if not name.startswith("_")}
+    assert {name for name in public if not hasattr(vars(Seat)[name], "right")} == own
+
+
+def test_an_operator_revokes_what_his_teams_own(ui: Flask, authority: Authority) -> None:
+    browser = signed_in(ui, authority, "operator", teams=("pay team",))
+    ours, theirs = issue(authority, owner="pay team"), issue(authority, owner="shop team")
+    assert "Revoke for ever" in browser.get(path_of(ours)).text
+    assert "Revoke for ever" not in browser.get(path_of(theirs)).text
+    assert browser.post(f"{path_of(theirs)}/revoke", {"reason": "superseded"}).status_code == 403
+    assert browser.post(f"{path_of(ours)}/revoke", {"reason": "superseded"}).status_code == 200
+    assert authority.certificate(ours.serial).reason == "superseded"
+    assert not authority.certificate(theirs.serial).revoked_at
+
+
+# --- home ---------------------------------------------------------------------------------------
+
+
+def test_home_shows_lights_and_what_ends(ui: Flask, authority: Authority) -> None:
+    issue(authority, validity=3 * 86400)
+    page = signed_in(ui, authority, "viewer").get("/ui/").text
+    for light in ("HSM", "Database", "Scheduler", "CRLs", "OCSP", "Journal", "CA certificates"):
+        assert f">{light}</span>" in page
+    assert "issuing-g1" in page
+    (day,) = set(re.findall(r"q=ends:(\d{4}-\d\d-\d\d)", page)) & {_day(authority.clock() + 3 * 86400 - 301)}
+    listed = signed_in(ui, authority, "viewer").get(f"/ui/certificates?q=ends:{day}").text
+    assert "data-row" in listed
+
+
+def _day(at: int) -> str:
+    from ca.clock import rfc3339
+
+    return rfc3339(at)[:10]
+
+
+def test_home_works_while_the_signer_is_away(ui: Flask, authority: Authority, world) -> None:
+    world.kill_signer()
+    try:
+        page = signed_in(ui, authority, "viewer").get("/ui/")
+        assert page.status_code == 200
+        assert 'class="state bad">HSM' in page.text
+    finally:
+        world.start_signer()
+
+
+def test_a_large_ca_is_counted_ahead(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = count(authority)
+    monkeypatch.setattr("ca.authority.survey.SMALL", 0)
+    assert take_survey(authority).done == 1
+    one = issue(authority)
+    assert survey(authority).valid == before.valid
+    authority.revoke(one, Reason.SUPERSEDED, OPERATOR)
+    take_survey(authority)
+    found = survey(authority)
+    assert (found.valid, found.revoked) == (before.valid, before.revoked + 1)
+    assert found.issued[-1] == before.issued[-1] + 1
+    assert found.revocations[-1] == before.revocations[-1] + 1
+
+
+# --- certificates -------------------------------------------------------------------------------
+
+
+def rows(page: str) -> list[str]:
+    return re.findall(r'<tr data-row>.*?href="/ui/certificates/(\w+)"', page, re.DOTALL)
+
+
+def test_certificates_are_found_by_chips_and_words(ui: Flask, authority: Authority) -> None:
+    pay = issue(authority, "a.pay.test", "b.pay.test", owner="pay team")
+    shop = issue(authority, "www.shop.test", owner="shop team", validity=5 * 86400)
+    browser = signed_in(ui, authority, "viewer")
+
+    def found(query: str) -> list[str]:
+        return rows(browser.get(f"/ui/certificates?q={query}").text)
+
+    assert serial_hex(pay.serial) in found("san:*.pay.test")
+    assert serial_hex(shop.serial) not in found("san:*.pay.test")
+    assert found('owner:"shop team" within:7d') == [serial_hex(shop.serial)]
+    assert found("a.pay") == [serial_hex(pay.serial)]
+    assert found(serial_hex(pay.serial)[:12]) == [serial_hex(pay.serial)]
+    assert found("nothing.like.this") == []
+
+
+@pytest.mark.parametrize("query", ["status:odd", "colour:red", "within:x", "ends:tomorrow", "two words", "x" * 501])
+def test_a_query_that_cannot_be_says_why(ui: Flask, authority: Authority, query: str) -> None:
+    answer = signed_in(ui, authority, "viewer").get(f"/ui/certificates?q={query}")
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+
+
+def test_pages_follow_one_another_and_a_part_is_small(ui: Flask, authority: Authority) -> None:
+    made = [issue(authority, f"n{number}.paged.test") for number in range(53)]
+    browser = signed_in(ui, authority, "viewer")
+    first = browser.get("/ui/certificates?q=san:*.paged.test", HX_Request="true")
+    assert "<html" not in first.text
+    assert len(first.data) < 30_000 * 2
+    following = re.search(r'href="([^"]*after=[^"]*)">More', first.text)[1].replace("&amp;", "&")
+    second = browser.get(following).text
+    assert rows(first.text) + rows(second) == [serial_hex(one.serial) for one in reversed(made)]
+
+
+def test_files_of_a_list(ui: Flask, authority: Authority) -> None:
+    one = issue(authority, "file.files.test", owner="=cmd|' /C calc'!A0")
+    browser = signed_in(ui, authority, "viewer")
+    table = list(csv.DictReader(io.StringIO(browser.get("/ui/certificates/export.csv?q=san:*.files.test").text)))
+    assert [row["serial"] for row in table] == [serial_hex(one.serial)]
+    assert table[0]["owner"] == "'=cmd|' /C calc'!A0"
+    listed = browser.get("/ui/certificates/export.json?q=san:*.files.test").get_json()
+    assert listed[0]["names"] == "file.files.test"
+    pem = browser.get("/ui/certificates/export.pem?q=san:*.files.test").data
+    assert x509.load_pem_x509_certificate(pem).serial_number == one.serial
+    assert browser.get("/ui/certificates/export.exe").status_code == 400
+
+
+def test_some_are_revoked_after_the_number_was_typed(ui: Flask, authority: Authority) -> None:
+    made = [serial_hex(issue(authority).serial) for _ in range(3)]
+    browser = signed_in(ui, authority, "security-officer")
+    asked = browser.post("/ui/certificates/revoke", {"serial": made}).text
+    assert "Type how many: 3" in asked
+    done = browser.post("/ui/certificates/revoke", {"serial": made, "sure": "3", "reason": "superseded"})
+    assert done.text.count('class="state good">revoked') == 3
+    again = browser.post("/ui/certificates/revoke", {"serial": made, "sure": "3", "reason": "superseded"})
+    assert again.text.count('class="state warn"') == 3
+    many = browser.post("/ui/certificates/revoke", {"serial": [f"{n:02x}" for n in range(16, 40)], "sure": "24"})
+    assert many.status_code in (400, 404)
+
+
+# --- one certificate ----------------------------------------------------------------------------
+
+
+def test_one_certificate_shows_all_that_is_known(ui: Flask, authority: Authority) -> None:
+    one = issue(authority, "one.detail.test", owner="pay team")
+    page = signed_in(ui, authority, "auditor").get(path_of(one)).text
+    for word in ("one.detail.test", "pay team", serial_hex(one.serial), "issuing-g1", "root-g1", "subjectAltName"):
+        assert word in page
+    for event in ("issuance.intended", "certificate.issued"):
+        assert event in page
+    assert re.search(r"\d+ rules hold", page)
+
+
+def test_its_files(ui: Flask, authority: Authority) -> None:
+    one = issue(authority)
+    browser = signed_in(ui, authority, "viewer")
+    assert browser.get(f"{path_of(one)}/file.der").data == one.der
+    assert x509.load_pem_x509_certificate(browser.get(f"{path_of(one)}/file.pem").data).serial_number == one.serial
+    assert len(x509.load_pem_x509_certificates(browser.get(f"{path_of(one)}/file.chain.pem").data)) == 2
+    assert len(pkcs7.load_der_pkcs7_certificates(browser.get(f"{path_of(one)}/file.p7c").data)) == 2
+    assert browser.get(f"{path_of(one)}/file.exe").status_code == 404
+
+
+def test_revoking_says_how_long_it_took(ui: Flask, authority: Authority) -> None:
+    one = issue(authority)
+    browser = signed_in(ui, authority, "security-officer")
+    answer = browser.post(f"{path_of(one)}/revoke", {"reason": "keyCompromise", "comment": "<script>lost()</script>"})
+    assert re.search(r"OCSP and CRL carry it since \d", answer.text)
+    assert "<script>lost" not in answer.text
+    assert authority.store.revocation(one.issuer, one.serial).actor.kind == "user"
+    assert browser.post(f"{path_of(one)}/revoke", {"reason": "superseded"}).status_code == 409
+    assert browser.post(f"{path_of(one)}/revoke", {"reason": "boredom"}).status_code == 409
+
+
+@pytest.mark.parametrize("serial", ["00", "zz", "f" * 200, "..", "%00"])
+def test_a_serial_that_is_none(ui: Flask, authority: Authority, serial: str) -> None:
+    assert signed_in(ui, authority, "viewer").get(f"/ui/certificates/{serial}").status_code in (400, 404)
+
+
+def test_a_check_without_a_status_plane_says_so(ui: Flask, authority: Authority) -> None:
+    page = signed_in(ui, authority, "viewer").post(f"{path_of(issue(authority))}/check").text
+    assert page.count("gave no answer") == 2
+
+
+# --- audit --------------------------------------------------------------------------------------
+
+
+def test_the_journal_is_filtered_and_exported(ui: Flask, authority: Authority) -> None:
+    one = issue(authority)
+    target = f"certificate:{one.issuer}:{serial_hex(one.serial)}"
+    browser = signed_in(ui, authority, "auditor")
+    page = browser.get(f"/ui/audit?target={target}").text
+    assert page.count("<tr data-row>") == 2
+    assert browser.get(f"/ui/audit?target={target}&action=certificate.issued").text.count("<tr data-row>") == 1
+    assert "No entry matches" in browser.get("/ui/audit?actor=user:nobody").text
+    assert "<tr data-row>" in browser.get("/ui/audit?target=certificate:*").text
+    told = [json.loads(line) for line in browser.get(f"/ui/audit/export.jsonl?target={target}").text.splitlines()]
+    assert [event["action"] for event in told] == ["certificate.issued", "issuance.intended"]
+    table = list(csv.DictReader(io.StringIO(browser.get(f"/ui/audit/export.csv?target={target}").text)))
+    assert table[0]["object"] == target
+
+
+@pytest.mark.parametrize("query", ["since=x", "until=2026-13-01", "before=x", "before=-1", f"before={10**30}"])
+def test_a_question_to_the_journal_that_is_none(ui: Flask, authority: Authority, query: str) -> None:
+    assert signed_in(ui, authority, "auditor").get(f"/ui/audit?{query}").status_code == 400
+
+
+def test_the_journal_is_verified_at_a_click(ui: Flask, authority: Authority) -> None:
+    authority.sequence_journal()
+    browser = signed_in(ui, authority, "auditor")
+    assert browser.post("/ui/audit/verify").status_code == 303
+    assert re.search(r"Whole: \d+ entries", browser.get("/ui/audit").text)
+
+
+def test_older_entries_follow(ui: Flask, authority: Authority) -> None:
+    for _ in range(30):
+        issue(authority)
+    browser = signed_in(ui, authority, "auditor")
+    first = browser.get("/ui/audit?target=certificate:*").text
+    older = re.search(r'href="([^"]*before=[^"]*)">Older', first)[1].replace("&amp;", "&")
+    assert "<tr data-row>" in browser.get(older).text
+
+
+def test_a_stretch_without_a_match_leads_on(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ca.store import EventQuery
+
+    monkeypatch.setattr("ca.store.event_search.STRETCH", 2)
+    issue(authority)
+    items, place = authority.store.find_events(EventQuery(action="config.loaded"), 10)
+    assert items == ()
+    seen = 0
+    while place:
+        items, place = authority.store.find_events(EventQuery(action="key.generated", before=place), 10)
+        seen += len(items)
+    assert seen == len(authority.store.rows("SELECT id FROM event WHERE action = 'key.generated'"))
+
+
+def test_pages_of_a_person_without_a_right_say_who_has_it(ui: Flask, authority: Authority) -> None:
+    answer: Browser = signed_in(ui, authority, "viewer")
+    page = answer.get("/ui/audit")
+    assert page.status_code == 403
+    assert "auditor, security-officer" in page.text
