@@ -91,9 +91,9 @@ def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, author
     for name, (method, path) in routes(ui).items():
         if name not in NEEDS:
             continue
-        path = path.replace("/01", f"/{serial_hex(one.serial)}")
+        own = path.replace("/01", f"/{serial_hex(one.serial)}")
         form = {"serial": serial_hex(one.serial), "sure": "1", "reason": "superseded"}
-        answer = browser.get(path) if method == "GET" else browser.post(path, form)
+        answer = browser.get(own) if method == "GET" else browser.post(own, form)
         allowed = NEEDS[name] in ROLES[role]
         owning = name == "revoke" and Right.REVOKE not in ROLES[role]  # it belongs to none of his teams
         assert (answer.status_code == 403) is (not allowed or owning), f"{role} {method} {path}: {answer.status_code}"
@@ -140,6 +140,7 @@ def _day(at: int) -> str:
     return rfc3339(at)[:10]
 
 
+@pytest.mark.slow
 def test_home_works_while_the_signer_is_away(ui: Flask, authority: Authority, world) -> None:
     world.kill_signer()
     try:

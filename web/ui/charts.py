@@ -7,8 +7,11 @@ from typing import Any
 from ca.authority.survey import DAY, Survey
 from ca.clock import at, rfc3339
 
-CELL, GAP = 13, 3
-WEEKS = 13
+WIDE, HIGH, GAP = 34, 14, 3
+"""Pixels of a day in the calendar."""
+
+COLUMN = 46
+"""Pixels of a day in the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ def calendar(found: Survey) -> Calendar:
     first = at(found.today).weekday()
     squares = tuple(_square(found, day, first, most) for day in range(min(91, len(found.expiring))))
     months = _months(squares)
-    return Calendar(squares, months, (squares[-1].x if squares else 0) + CELL, 7 * (CELL + GAP))
+    return Calendar(squares, months, (squares[-1].x if squares else 0) + WIDE, 7 * (HIGH + GAP))
 
 
 def _square(found: Survey, day: int, first: int, most: int) -> Square:
     count, start = found.expiring[day], found.today + day * DAY
     place = first + day
-    x, y = place // 7 * (CELL + GAP), place % 7 * (CELL + GAP)
+    x, y = place // 7 * (WIDE + GAP), place % 7 * (HIGH + GAP)
     return Square(x, y, level(count, most), count, rfc3339(start)[:10], at(start).strftime("%A"), day == 0)
 
 
@@ -76,7 +79,7 @@ def _months(squares: Sequence[Square]) -> tuple[tuple[int, str], ...]:
     found: list[tuple[int, str]] = []
     for one in squares:
         name = _MONTHS[int(one.day[5:7]) - 1]
-        if not found or (found[-1][1] != name and one.x - found[-1][0] >= 2 * (CELL + GAP)):
+        if not found or (found[-1][1] != name and one.x > found[-1][0]):
             found.append((one.x, name))
     return tuple(found)
 
@@ -114,7 +117,7 @@ def history(found: Survey, full: int = 90) -> tuple[Column, ...]:
     first = found.today - (len(found.issued) - 1) * DAY
     return tuple(
         Column(
-            index * 26,
+            index * COLUMN,
             rfc3339(first + index * DAY)[:10],
             issued,
             failed,

@@ -121,7 +121,10 @@ def time(at: int, now: int) -> Markup:
     if not at:
         return Markup("–")
     utc = rfc3339(at)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(utc, utc, relative(at - now))
+    short = utc[:16].replace("T", " ")
+    return Markup('<time datetime="{}" title="{}">{}<span class="utc">{} UTC</span></time>').format(
+        utc, utc, relative(at - now), short
+    )
 
 
 def relative(seconds: int) -> str:
