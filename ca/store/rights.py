@@ -63,6 +63,7 @@ RIGHTS: Mapping[str, str] = {
     "acme_need": _ADD,
     "acme_authorization": _CHANGE,
     "acme_challenge": _CHANGE,
+    "acme_attempt": "SELECT, INSERT, DELETE",
     "acme_renewal": _CHANGE,
     "acme_replacement": _CHANGE,
 }

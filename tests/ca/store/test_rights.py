@@ -26,7 +26,7 @@ STATEMENT = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (\w+)(?: SET ([^\"]*
 
 def statements() -> Iterator[tuple[str, str]]:
     """Verb and table of every change that stands in the code."""
-    for path in (*ROOT.glob("ca/store/*.py"), *ROOT.glob("*/tables.py")):
+    for path in (*ROOT.glob("ca/store/*.py"), *ROOT.glob("acme_server/**/tables.py"), *ROOT.glob("ca/*/tables.py")):
         for verb, table, _ in STATEMENT.findall(path.read_text()):
             if table in RIGHTS:
                 yield verb.split()[0], table
