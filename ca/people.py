@@ -3,6 +3,8 @@
 A right is given by a role or not at all; who has no way to sign in again (no passkey, no password) has no right.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -125,6 +127,33 @@ class SignIn:
     def actor(self) -> Actor:
         """The person as the journal names him."""
         return Actor("user", self.person, self.method)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A deed that one person proposes and another approves within its time.
+
+    `body` is canonical JSON. `state` is open, approved, refused, done or failed; `assertion` is the approver's WebAuthn
+    assertion over `digest`, `outcome` what came of it.
+    """
+
+    id: str
+    kind: str
+    body: str
+    proposed_by: str
+    proposed_at: int
+    expires_at: int
+    state: str = "open"
+    decided_by: str = ""
+    decided_at: int = 0
+    assertion: str = ""
+    outcome: str = ""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 over everything that was proposed: what the approver signs."""
+        parts = [self.id, self.kind, self.body, self.proposed_by, str(self.proposed_at), str(self.expires_at)]
+        return hashlib.sha256(json.dumps(parts).encode()).digest()
 
 
 def demand(person: Person, right: Right) -> None:

@@ -3,10 +3,11 @@
 `Policy.permit` is a list of rules in the order in which a person would ask. Every rule denies by default.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from ca.config import Config
-from ca.errors import PolicyDenied
+from ca.errors import CAError, PolicyDenied
 from ca.keycheck import check_key
 from ca.lint.constraints import permits
 from ca.lint.draft import issuer_facts
@@ -16,6 +17,24 @@ from ca.records import Issuer, IssueRequest, Name
 
 MAX_NAMES = 1000
 MAX_COMMON_NAME = 64  # ub-common-name, RFC 5280 appendix A
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says of a request; `detail` and `next_step` are empty where it agrees."""
+
+    rule: str
+    ok: bool
+    detail: str = ""
+    next_step: str = ""
+
+
+def _verdict(words: str, rule: Callable[[], object]) -> Verdict:
+    try:
+        rule()
+    except CAError as refusal:
+        return Verdict(words, False, refusal.detail, refusal.next_step)
+    return Verdict(words, True)
 
 
 class Policy:
@@ -28,13 +47,26 @@ class Policy:
 
     def permit(self, request: IssueRequest, profile: Profile, issuer: Issuer, now: int) -> None:
         """Returns when every rule agrees. Raises `PolicyDenied` with the first that does not, or `BadPublicKey`."""
-        self._permit_profile(request, profile)
-        self._permit_issuer(issuer)
-        self._permit_key(request, profile)
-        self._permit_names(request, profile)
-        self._permit_constraints(request.names, issuer)
-        self._permit_common_name(request)
-        profile.period(request, now, certificate_period(issuer.certificate))
+        for _, rule in self._rules(request, profile, issuer, now):
+            rule()
+
+    def judge(self, request: IssueRequest, profile: Profile, issuer: Issuer, now: int) -> tuple[Verdict, ...]:
+        """What each rule says, in the order in which they are asked; never raises for what a rule forbids."""
+        return tuple(_verdict(words, rule) for words, rule in self._rules(request, profile, issuer, now))
+
+    def _rules(
+        self, request: IssueRequest, profile: Profile, issuer: Issuer, now: int
+    ) -> tuple[tuple[str, Callable[[], object]], ...]:
+        """The rules with their words, in the order in which a person would ask."""
+        return (
+            ("the profile may be used", lambda: self._permit_profile(request, profile)),
+            ("the CA issues to subscribers", lambda: self._permit_issuer(issuer)),
+            ("the profile takes such a key", lambda: self._permit_key(request, profile)),
+            ("every name is permitted", lambda: self._permit_names(request, profile)),
+            ("the CA's own name constraints permit them", lambda: self._permit_constraints(request.names, issuer)),
+            ("the common name is one of the names", lambda: self._permit_common_name(request)),
+            ("such a life can be had", lambda: profile.period(request, now, certificate_period(issuer.certificate))),
+        )
 
     def permit_name(self, name: Name, profile: Profile, issuer: Issuer) -> None:
         """One name for a subscriber, before there is a key: what an ACME order asks first. Raises `PolicyDenied`."""

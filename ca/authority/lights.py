@@ -69,7 +69,7 @@ def _scheduler(desk: Desk) -> str:
 def _crl(desk: Desk) -> str:
     """The shard that ends first: half of its life is the time to worry (INC-03)."""
     issuer = desk.active_issuer()
-    states = [desk.store.shard(issuer.id, shard) for shard in range(issuer.shards)]
+    states = [one for one in desk.store.shards(issuer.id) if not one.ended_at]
     first = min(states, key=lambda one: one.next_update)
     left, life = first.next_update - desk.clock(), first.next_update - first.this_update
     if left <= 0:

@@ -97,8 +97,11 @@ def assertion(desk: Desk, response: str, purpose: str) -> Passkey:
     return verify(desk, response, _expected(desk, response, purpose))
 
 
-def verify(desk: Desk, response: str, challenge: bytes) -> Passkey:
-    """The passkey that signed this very challenge, with its holder verified. Raises `Unauthenticated`."""
+def verify(desk: Desk, response: str, challenge: bytes, *, again: bool = False) -> Passkey:
+    """The passkey that signed this very challenge, with its holder verified. Raises `Unauthenticated`.
+
+    `again`: an assertion that was verified before and kept; the authenticator's count has moved on since.
+    """
     host, origin = relying_party(desk)
     refused = Unauthenticated("The passkey was not accepted.", next_step="Try again, or sign in another way.")
     try:
@@ -109,12 +112,13 @@ def verify(desk: Desk, response: str, challenge: bytes) -> Passkey:
             expected_rp_id=host,
             expected_origin=origin,
             credential_public_key=passkey.public_key,
-            credential_current_sign_count=passkey.sign_count,
+            credential_current_sign_count=0 if again else passkey.sign_count,
             require_user_verification=True,
         )
     except (WebAuthnException, NotFound):
         raise refused from None
-    desk.store.passkey_used(passkey.id, done.new_sign_count, desk.clock())
+    if not again:
+        desk.store.passkey_used(passkey.id, done.new_sign_count, desk.clock())
     return passkey
 
 

@@ -30,10 +30,9 @@ class Link:
 
 def invite(desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...], actor: Actor) -> Person:
     """Lets somebody sign in. Raises `BadRequest` for name or role, `Conflict` for a name that was ever taken."""
-    if not _NAME.fullmatch(name):
-        raise BadRequest(f"{name[:80]!r} is no name for a user.", next_step="Use a-z, 0-9 and . _ @ -, at most 64.")
+    check_name(name)
     now = desk.clock()
-    person = Person(name, parse_roles(roles), _teams(teams), now, str(actor), now, str(actor))
+    person = Person(name, parse_roles(roles), check_teams(teams), now, str(actor), now, str(actor))
     try:
         with desk.store.transaction():
             desk.store.add_person(person)
@@ -62,7 +61,7 @@ def grant(desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...],
     """Exchanges roles and teams; they hold from the next click on. Raises `NotFound`, `BadRequest`."""
     person = desk.store.person(name)
     changed = replace(
-        person, roles=parse_roles(roles), teams=_teams(teams), granted_at=desk.clock(), granted_by=str(actor)
+        person, roles=parse_roles(roles), teams=check_teams(teams), granted_at=desk.clock(), granted_by=str(actor)
     )
     with desk.store.transaction():
         desk.store.set_grants(changed)
@@ -102,7 +101,14 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _teams(teams: tuple[str, ...]) -> tuple[str, ...]:
+def check_name(name: str) -> None:
+    """Raises `BadRequest` for what is no name of a user."""
+    if not _NAME.fullmatch(name):
+        raise BadRequest(f"{name[:80]!r} is no name for a user.", next_step="Use a-z, 0-9 and . _ @ -, at most 64.")
+
+
+def check_teams(teams: tuple[str, ...]) -> tuple[str, ...]:
+    """The teams, each once. Raises `BadRequest` for what is no name of one."""
     cleaned = tuple(dict.fromkeys(team.strip() for team in teams if team.strip()))
     if any(len(team) > 100 or not team.isprintable() for team in cleaned) or len(cleaned) > 50:
         raise BadRequest("A team is a printable name of at most 100 characters.", next_step="Use what stands in owner.")

@@ -9,21 +9,24 @@ from dataclasses import dataclass, replace
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, TypeVar
 
-from ca.authority import passkeys, passwords, signin, verification
+from ca.authority import errands, passkeys, passwords, people, proposals, signin, verification
 from ca.authority.authority import Authority
 from ca.authority.chain import chain_pem
 from ca.authority.dossier import Dossier, dossier
 from ca.authority.lights import Light, lights
-from ca.authority.report import Revoked
+from ca.authority.publication import State, publication
+from ca.authority.report import Report, Revoked
 from ca.authority.searching import PAGE, EventPage, find_events
 from ca.authority.survey import Survey, survey
 from ca.authority.verification import Verification
+from ca.csr import CSR
 from ca.errors import BadRequest, CAError, Denied
 from ca.journal.events import EVENTS
-from ca.people import Passkey, Person, Right, SignIn, demand, demand_fresh
-from ca.profiles import certificate_period
-from ca.records import Actor, Certificate, Issuer, Page, Query, Reason
-from ca.store import EventQuery
+from ca.people import Passkey, Person, Proposal, Right, SignIn, demand, demand_fresh, parse_roles
+from ca.policy import Verdict
+from ca.profiles import OWN_PROFILE, Profile, certificate_period
+from ca.records import Actor, Certificate, Issuer, IssueRequest, Key, Page, Query, Reason
+from ca.store import EventQuery, JobRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -234,6 +237,76 @@ class Seat:
         except CAError as error:
             return Ended(serial, None, error.detail)
 
+    # --- issuing ------------------------------------------------------------------------------
+
+    @needs(Right.SEE)
+    def profiles(self) -> tuple[Profile, ...]:
+        """The profiles that subscribers may use, by name."""
+        found = self._desk.profiles
+        return tuple(found[name] for name in sorted(found) if name != OWN_PROFILE)
+
+    @needs(Right.SEE)
+    def judge(self, wish: CSR, profile: str, owner: str) -> tuple[Verdict, ...]:
+        """What each rule of policy says to a CSR under a profile; nothing is written. Raises `NotFound`."""
+        request = self._request(wish, profile, owner)
+        desk = self._desk
+        return desk.policy.judge(request, desk.profile(profile), desk.active_issuer(), desk.clock())
+
+    @needs(Right.ISSUE, fresh=True)
+    def issue(self, wish: CSR, profile: str, owner: str) -> Certificate:
+        """Issues for a CSR, owned by one of the own teams or by nobody. Raises what `Authority.issue` raises."""
+        if owner and not self.person.owns(owner):
+            raise Denied(f"{owner[:80]!r} is no team of {self.person.id}.", next_step="Choose one of your own teams.")
+        return self._desk.issue(self._request(wish, profile, owner))
+
+    def _request(self, wish: CSR, profile: str, owner: str) -> IssueRequest:
+        return IssueRequest(wish.spki, wish.names, profile, self.actor, wish.common_name, owner=owner)
+
+    # --- the CA itself ------------------------------------------------------------------------
+
+    @needs(Right.SEE)
+    def issuers(self) -> tuple[Issuer, ...]:
+        """Every generation of every CA."""
+        return self._desk.store.issuers()
+
+    @needs(Right.SEE)
+    def issuer(self, issuer_id: str) -> Issuer:
+        """One generation. Raises `NotFound`."""
+        return self._desk.store.issuer(issuer_id)
+
+    @needs(Right.SEE)
+    def keys(self) -> tuple[Key, ...]:
+        """Every key that ever was, with the attributes that its token told."""
+        return self._desk.store.keys()
+
+    @needs(Right.SEE)
+    def root_certificate(self) -> bytes:
+        """DER of the root above the active issuer. Raises `NotFound`."""
+        one = self._desk.active_issuer()
+        while one.parent:
+            one = self._desk.store.issuer(one.parent)
+        return one.certificate
+
+    @needs(Right.SEE)
+    def publication(self) -> State:
+        """CRLs and OCSP, as published."""
+        return publication(self._desk)
+
+    @needs(Right.SEE)
+    def runs(self) -> tuple[JobRun, ...]:
+        """The last run of each job."""
+        return self._desk.store.runs()
+
+    @needs(Right.SEE)
+    def errands(self) -> tuple[str, ...]:
+        """The jobs that may be run by hand."""
+        return tuple(errands.ERRANDS)
+
+    @needs(Right.RUN_JOBS)
+    def run_job(self, name: str) -> Report:
+        """Runs one out of turn: see `ca.authority.errands`."""
+        return errands.run(self._desk, name, self.actor)
+
     # --- the journal --------------------------------------------------------------------------
 
     @needs(Right.SEE_JOURNAL)
@@ -274,6 +347,60 @@ class Seat:
     def people(self) -> tuple[Person, ...]:
         """Everybody who may sign in."""
         return self._desk.store.people()
+
+    @needs(Right.MANAGE_PEOPLE, fresh=True)
+    def propose_person(self, name: str, roles: tuple[str, ...], teams: tuple[str, ...]) -> str:
+        """Proposes to let somebody in, or to change roles; answers the proposal's id. Raises `BadRequest`."""
+        known = name in {one.id for one in self._desk.store.people()}
+        people.check_name(name)
+        body = {"name": name, "roles": list(parse_roles(roles)), "teams": list(people.check_teams(teams))}
+        return proposals.propose(self._desk, "grant" if known else "invite", body, self.sign_in).id
+
+    @needs(Right.MANAGE_PEOPLE, fresh=True)
+    def disable(self, name: str) -> None:
+        """Shuts somebody out at once: taking rights away waits for nobody."""
+        people.disable(self._desk, name, self.actor)
+
+    @needs(Right.MANAGE_PEOPLE, fresh=True)
+    def enable(self, name: str) -> None:
+        """Lets somebody in again, with the roles that he had."""
+        people.enable(self._desk, name, self.actor)
+
+    # --- four eyes ----------------------------------------------------------------------------
+
+    @needs(Right.SEE_PEOPLE)
+    def proposals(self) -> tuple[Proposal, ...]:
+        """What was proposed, the newest first."""
+        return self._desk.store.proposals()
+
+    @needs(Right.SEE_PEOPLE)
+    def proposal(self, proposal_id: str) -> Proposal:
+        """One proposal. Raises `NotFound`."""
+        return self._desk.store.proposal(proposal_id)
+
+    def waiting(self) -> tuple[Proposal, ...]:
+        """What waits for this person's approval."""
+        if not self.may(Right.APPROVE):
+            return ()
+        waiting = self._desk.store.open_proposals(self._desk.clock())
+        return tuple(one for one in waiting if one.proposed_by != self.person.id)
+
+    @needs(Right.APPROVE)
+    def approve_options(self, proposal_id: str) -> str:
+        """JSON to approve with, by a passkey."""
+        return proposals.request_options(self._desk, self.person, proposal_id)
+
+    @needs(Right.APPROVE)
+    def approve(self, proposal_id: str, assertion: str) -> Proposal:
+        """Approves and carries out: see `ca.authority.proposals`."""
+        return proposals.approve(self._desk, self.person, self.sign_in, proposal_id, assertion)
+
+    @needs(Right.SEE_PEOPLE, fresh=True)
+    def refuse(self, proposal_id: str) -> None:
+        """Refuses a proposal, or takes the own one back. Raises `Denied` for others."""
+        if self._desk.store.proposal(proposal_id).proposed_by != self.person.id:
+            self.demand(Right.APPROVE)
+        proposals.refuse(self._desk, self.sign_in, proposal_id)
 
 
 def take_seat(authority: Authority, secret: str) -> Seat:

@@ -16,6 +16,7 @@ from ca.store.marks import Marks
 from ca.store.masses import Masses
 from ca.store.migrate import waiting
 from ca.store.people import People
+from ca.store.proposals import Proposals
 from ca.store.publications import Publications
 from ca.store.pulse import PATIENCE, Pulse
 from ca.store.recovery import Recovery
@@ -43,6 +44,7 @@ class Store(
     Publications,
     Tokens,
     People,
+    Proposals,
     Idempotency,
     Leases,
     Jobs,

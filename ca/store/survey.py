@@ -3,7 +3,21 @@
 Each walks an index from end to end, which takes a moment at a million: `ca.authority.survey` keeps the result.
 """
 
+from dataclasses import dataclass
+
 from ca.store.office import Office
+
+_LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One publication; times are epoch seconds."""
+
+    path: str
+    octets: int
+    this_update: int
+    fresh_until: int
 
 
 class Surveys(Office):
@@ -28,6 +42,14 @@ class Surveys(Office):
         """How many were revoked, ever."""
         return int(self.rows("SELECT count(*) FROM certificate WHERE revoked_at > 0")[0][0])
 
+    def published(self, prefix: str) -> tuple[Published, ...]:
+        """What is published below a path, by path, without its bytes."""
+        return tuple(Published(*row) for row in self.rows(_PUBLISHED, prefix, prefix + _LAST))
+
+    def count_stale(self) -> int:
+        """CRLs with revocations that are not published yet."""
+        return int(self.rows("SELECT count(*) FROM shard WHERE generation > published_generation")[0][0])
+
     def count_events(self, start: int, actions: tuple[str, ...]) -> dict[tuple[str, int], int]:
         """Journal entries of these actions since `start`, by action and day counted from it."""
         marks = ", ".join("?" * len(actions))
@@ -42,4 +64,8 @@ _EXPIRING = (
 _EVENTS = (
     "SELECT action, (time - ?) / 86400 AS day, count(*) FROM event "
     "WHERE time >= ? AND action IN ({actions}) GROUP BY 1, 2"
+)
+_PUBLISHED = (
+    "SELECT path, length(body), this_update, fresh_until FROM publication WHERE path >= ? AND path < ? "
+    "ORDER BY path LIMIT 500"
 )

@@ -13,6 +13,8 @@ from ca.records import (
     Revocation,
     Stopwatch,
 )
+from ca.people import Passkey, Person, Proposal, SignIn
+from ca.records import ApiToken, Certificate, Intent, Issuer, Key, Publication, Responder, Revocation
 from ca.store.shapes import Shape
 from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState
 
@@ -38,3 +40,4 @@ JOB_RUN = Shape("job_run", JobRun)
 PERSON = Shape("person", Person)
 PASSKEY = Shape("passkey", Passkey)
 SIGN_IN = Shape("sign_in", SignIn)
+PROPOSAL = Shape("proposal", Proposal)

@@ -1,6 +1,7 @@
 """The screens through Flask's client over a real CA: home, certificates, one certificate, audit; and who may what."""
 
-import csv
+import csv as tables
+import html
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from ca.authority.survey import count, survey, take_survey
 from ca.people import ROLES, Right
 from ca.records import Certificate, Reason, serial_hex
 from tests.ca.authority.world import a_request
+from tests.web.desk import csr, pem
 from tests.web.ui_people import OPERATOR, Browser, signed_in
 
 
@@ -59,6 +61,28 @@ NEEDS = {
     "check": Right.SEE,
     "revoke": Right.REVOKE_OWN,
     "revoke_some": Right.REVOKE_MANY,
+    "profiles": Right.SEE,
+    "issue": Right.SEE,
+    "test_csr": Right.SEE,
+    "issue_csr": Right.ISSUE,
+    "orders": Right.SEE,
+    "accounts": Right.SEE,
+    "order": Right.SEE,
+    "connect": Right.SEE,
+    "authorities": Right.SEE,
+    "authority": Right.SEE,
+    "publication": Right.SEE,
+    "jobs": Right.SEE,
+    "run_job": Right.RUN_JOBS,
+    "people": Right.SEE_PEOPLE,
+    "propose_person": Right.MANAGE_PEOPLE,
+    "disable": Right.MANAGE_PEOPLE,
+    "enable": Right.MANAGE_PEOPLE,
+    "approvals": Right.SEE_PEOPLE,
+    "proposal": Right.SEE_PEOPLE,
+    "approve_options": Right.APPROVE,
+    "approve": Right.APPROVE,
+    "refuse": Right.SEE_PEOPLE,
     "audit": Right.SEE_JOURNAL,
     "verify": Right.SEE_JOURNAL,
     "verification": Right.SEE_JOURNAL,
@@ -66,7 +90,17 @@ NEEDS = {
 }
 """Every other door of the UI with the right that it takes."""
 
-ARGUMENTS = {"kind": "csv", "serial": "01", "filename": "icon.svg", "passkey_id": "x", "sign_in_id": "x"}
+ARGUMENTS = {
+    "kind": "csv",
+    "serial": "01",
+    "filename": "icon.svg",
+    "passkey_id": "x",
+    "sign_in_id": "x",
+    "issuer_id": "issuing-g1",
+    "order_id": "x",
+    "proposal_id": "x",
+    "name": "nobody",
+}
 
 
 def routes(ui: Flask) -> dict[str, tuple[str, str]]:
@@ -93,6 +127,7 @@ def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, author
             continue
         own = path.replace("/01", f"/{serial_hex(one.serial)}")
         form = {"serial": serial_hex(one.serial), "sure": "1", "reason": "superseded"}
+        form |= {"csr": pem(csr("by-the-bench.test")), "profile": "server", "name": "nobody", "role": "viewer"}
         answer = browser.get(own) if method == "GET" else browser.post(own, form)
         allowed = NEEDS[name] in ROLES[role]
         owning = name == "revoke" and Right.REVOKE not in ROLES[role]  # it belongs to none of his teams
@@ -103,7 +138,7 @@ def test_a_seat_demands_a_right_for_everything_but_the_person_himself() -> None:
     own = {
         *("actor", "may", "may_revoke", "demand", "now", "must_enrol", "passkeys", "sign_ins", "passkey_options"),
         *("enrol_passkey", "totp_uri", "enrol_password", "remove_passkey", "end_sign_in", "confirm_options"),
-        *("confirm_by_passkey", "confirm_by_password"),
+        *("confirm_by_passkey", "confirm_by_password", "waiting"),
     }
     public = {name for name in vars(Seat) if not name.startswith("_")}
     assert {name for name in public if not hasattr(vars(Seat)[name], "right")} == own
@@ -209,7 +244,7 @@ def test_pages_follow_one_another_and_a_part_is_small(ui: Flask, authority: Auth
 def test_files_of_a_list(ui: Flask, authority: Authority) -> None:
     one = issue(authority, "file.files.test", owner="=cmd|' /C calc'!A0")
     browser = signed_in(ui, authority, "viewer")
-    table = list(csv.DictReader(io.StringIO(browser.get("/ui/certificates/export.csv?q=san:*.files.test").text)))
+    table = list(tables.DictReader(io.StringIO(browser.get("/ui/certificates/export.csv?q=san:*.files.test").text)))
     assert [row["serial"] for row in table] == [serial_hex(one.serial)]
     assert table[0]["owner"] == "'=cmd|' /C calc'!A0"
     listed = browser.get("/ui/certificates/export.json?q=san:*.files.test").get_json()
@@ -290,7 +325,7 @@ def test_the_journal_is_filtered_and_exported(ui: Flask, authority: Authority) -
     assert "<tr data-row>" in browser.get("/ui/audit?target=certificate:*").text
     told = [json.loads(line) for line in browser.get(f"/ui/audit/export.jsonl?target={target}").text.splitlines()]
     assert [event["action"] for event in told] == ["certificate.issued", "issuance.intended"]
-    table = list(csv.DictReader(io.StringIO(browser.get(f"/ui/audit/export.csv?target={target}").text)))
+    table = list(tables.DictReader(io.StringIO(browser.get(f"/ui/audit/export.csv?target={target}").text)))
     assert table[0]["object"] == target
 
 
@@ -334,3 +369,59 @@ def test_pages_of_a_person_without_a_right_say_who_has_it(ui: Flask, authority: 
     page = answer.get("/ui/audit")
     assert page.status_code == 403
     assert "auditor, security-officer" in page.text
+
+
+# --- the other screens --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/ui/authorities", ("root-g1", "issuing-g1", "software token", "extractable: no")),
+        ("/ui/authorities/issuing-g1", ("nameConstraints", "CA: yes")),
+        ("/ui/publication", ("crl/issuing-g1/", "fresh", "Responder")),
+        ("/ui/profiles", ("short-lived", "none: it simply ends")),
+        ("/ui/connect", ("certbot", "https://localhost:8443/acme/directory", "SHA-256 of the root")),
+        ("/ui/jobs", ("No job ran yet",)),
+        ("/ui/acme", ("No order",)),
+        ("/ui/acme/accounts", ("No client registered yet",)),
+    ],
+)
+def test_a_screen_shows_what_is_there(ui: Flask, authority: Authority, path: str, words: tuple[str, ...]) -> None:
+    authority.publish_crls()
+    page = html.unescape(signed_in(ui, authority, "viewer").get(path).text)
+    for word in words:
+        assert word in page
+
+
+def test_the_bench_shows_each_rule_and_issues_what_passes(ui: Flask, authority: Authority) -> None:
+    browser = signed_in(ui, authority, "operator", teams=("pay team",))
+    good = {"csr": pem(csr("bench.ok.test")), "profile": "server", "owner": "pay team"}
+    page = browser.post("/ui/issue/test", good).text
+    assert page.count('class="state good"') >= 7
+    assert "Issue it" in page
+    before = authority.store.size()
+    bad = browser.post("/ui/issue/test", {**good, "csr": pem(csr("www.bank.example"))}).text
+    assert 'class="state bad">every name is permitted' in bad or "name constraints" in bad
+    assert "Issue it" not in bad
+    assert authority.store.size() == before
+    path = browser.post("/ui/issue", good).location
+    assert authority.certificate(int(path.rpartition("/")[2], 16)).owner == "pay team"
+    assert browser.post("/ui/issue", {**good, "owner": "shop team"}).status_code == 403
+
+
+def test_a_csr_comes_as_a_file_too(ui: Flask, authority: Authority) -> None:
+    browser = signed_in(ui, authority, "viewer")
+    file = (io.BytesIO(pem(csr("file.bench.test")).encode()), "host.csr")
+    assert "file.bench.test" in browser.post("/ui/issue/test", {"file": file, "profile": "server"}).text
+    for junk in ("", "x", "-----BEGIN CERTIFICATE REQUEST-----", "A" * 70_000):
+        assert browser.post("/ui/issue/test", {"csr": junk, "profile": "server"}).status_code == 400
+    assert "Issue it" not in browser.post("/ui/issue/test", {"csr": pem(csr("a.test")), "profile": "server"}).text
+
+
+def test_a_job_is_run_out_of_turn(ui: Flask, authority: Authority) -> None:
+    authority.store.job_ran("publish_crls", 1, 2, True, "1 done")
+    browser = signed_in(ui, authority, "operator")
+    assert "Run now" in browser.get("/ui/jobs").text
+    assert "<strong>publish_crls</strong> did" in browser.post("/ui/jobs/publish_crls/run").text
+    assert browser.post("/ui/jobs/rm_rf/run").status_code == 404

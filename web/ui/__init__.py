@@ -6,9 +6,30 @@ A view is three lines: read, call, render. What a person may do is decided at hi
 from flask import Blueprint, Flask
 
 from ca.authority import Authority
-from web.ui import account, assets, audit, certificate, certificates, door, home, pages, signing_in
+from web.ui import (
+    account,
+    acme,
+    approvals,
+    assets,
+    audit,
+    certificate,
+    certificates,
+    connect,
+    door,
+    hierarchy,
+    home,
+    jobs,
+    pages,
+    people,
+    profiles,
+    publication,
+    signing_in,
+)
 
-SCREENS = (signing_in, home, certificates, certificate, audit, account)
+SCREENS = (
+    *(signing_in, home, certificates, certificate, profiles, acme, connect),
+    *(hierarchy, publication, jobs, audit, approvals, people, account),
+)
 
 
 def mount(app: Flask, authority: Authority) -> None:

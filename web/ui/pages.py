@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, render_template, request, url_for
 from markupsafe import Markup
 
 from ca.authority import Authority
+from ca.authority.proposals import words
 from ca.clock import rfc3339
 from ca.errors import CAError, StepUpNeeded
 from ca.people import Right
@@ -31,7 +32,16 @@ LONGEST = 300
 SCREENS: tuple[tuple[str, str, str], ...] = (
     ("ui.home", "Home", "see"),
     ("ui.certificates", "Certificates", "see"),
+    ("ui.issue", "Issue and test", "see"),
+    ("ui.orders", "ACME", "see"),
+    ("ui.connect", "Connect a client", "see"),
+    ("ui.profiles", "Profiles", "see"),
+    ("ui.authorities", "CAs and keys", "see"),
+    ("ui.publication", "CRL and OCSP", "see"),
+    ("ui.jobs", "Jobs", "see"),
     ("ui.audit", "Audit", "see-journal"),
+    ("ui.approvals", "Approvals", "see-people"),
+    ("ui.people", "People", "see-people"),
 )
 """The rail: endpoint, word, and the right without which it is left out."""
 
@@ -50,6 +60,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
     blueprint.app_template_filter("shown")(shown)
     blueprint.app_template_filter("span")(span)
     blueprint.app_template_filter("hex")(serial_hex)
+    blueprint.app_template_filter("words")(words)
 
     @blueprint.context_processor
     def around() -> dict[str, object]:
@@ -61,6 +72,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
             "theme": theme(),
             "themes": THEMES,
             "screens": SCREENS,
+            "waiting": door.seat().waiting() if door.seated() else (),
             "now": clock(),
             "demo": authority.config.mode == "demo",
             "in_part": "HX-Request" in request.headers,

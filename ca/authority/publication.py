@@ -1,0 +1,43 @@
+"""What is published, as one page shows it: CRLs with their freshness, responders, and what waits."""
+
+from dataclasses import dataclass
+
+from ca.authority.desk import Desk
+from ca.errors import NotFound
+from ca.records import Responder
+from ca.store.survey import Published
+
+MOST_WAITING = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`waiting` counts OCSP answers that are due, up to a thousand; `stale` CRLs with news."""
+
+    crls: tuple[Published, ...]
+    responders: tuple[Responder, ...]
+    waiting: int
+    stale: int
+    status_url: str
+
+
+def publication(desk: Desk) -> State:
+    """The state of publication now."""
+    with desk.store.reading():
+        return State(
+            crls=desk.store.published("crl/"),
+            responders=_responders(desk),
+            waiting=len(desk.store.ocsp_due(desk.clock(), MOST_WAITING)),
+            stale=desk.store.count_stale(),
+            status_url=desk.config.server.status_url,
+        )
+
+
+def _responders(desk: Desk) -> tuple[Responder, ...]:
+    found = []
+    for issuer in desk.store.issuers():
+        try:
+            found.append(desk.store.responder(issuer.id))
+        except NotFound:
+            continue
+    return tuple(found)

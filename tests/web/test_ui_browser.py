@@ -1,0 +1,200 @@
+"""The stories of the UI, walked by Debian's Chromium on a real demo with SoftHSM. One demo for them all."""
+
+import base64
+import re
+import subprocess
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+
+from ca.clock import system_clock
+from tests.web.desk import csr, pem
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, expect
+
+from bench.screens import SCREENS, walk
+from bench.screens_data import fill
+from tests.web.browser import CHROMIUM, Demo, Person, chromium, come_by_link, demo, violations
+
+SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt-get install chromium"),
+    pytest.mark.skipif(
+        not Path("/usr/lib/softhsm/libsofthsm2.so").exists(),
+        reason="SoftHSM is not installed: apt-get install softhsm2",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo with certificates of several teams."""
+    with demo(tmp_path_factory.mktemp("ui") / "demo") as running:
+        fill(running.configuration, 20)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def first(made: Demo, browser: Browser) -> Person:
+    """Whoever started the demo: came by the link that it left in first-login, and enrolled a passkey."""
+    return come_by_link(browser, (made.folder / "first-login").read_text().strip())
+
+
+def test_the_first_sign_in_leads_home_and_the_passkey_signs_in_again(first: Person) -> None:
+    page = first.open("/ui/")
+    expect(page.get_by_role("heading", name="Home")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.wait_for_url(re.compile(r"/ui/$"))
+    assert not first.trouble
+
+
+def test_a_password_with_an_authenticator_app_signs_in_too(made: Demo, browser: Browser) -> None:
+    link = made.run("user", "invite", "dora", "--role", "viewer", "--quiet", "--yes")
+    page = browser.new_context(ignore_https_errors=True).new_page()
+    page.goto(link)
+    page.wait_for_url("**/ui/enrol")
+    secret = page.locator("input[name=secret]").input_value()
+    app = TOTP(base64.b32decode(secret), 6, SHA1(), 30)
+    page.get_by_label("The code that it shows").fill(app.generate(system_clock()).decode())
+    page.get_by_label("Password, 12 characters or more").fill("four words that do not")
+    page.get_by_role("button", name="Set both").click()
+    page.wait_for_url(re.compile(r"/ui/$"))
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Name").fill("dora")
+    page.get_by_label("Password").fill("four words that do not")
+    page.get_by_label("Code of the authenticator app").fill(app.generate(system_clock() + 30).decode())
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url(re.compile(r"/ui/$"))
+    page.context.close()
+
+
+def test_find_by_san_revoke_and_see_it_as_a_client(first: Person) -> None:
+    page = first.open("/ui/certificates")
+    page.get_by_label("Query").fill("san:*.pay.test status:valid")
+    page.wait_for_url(re.compile("q=san"))  # found as it is typed, and the address is the state
+    page.locator("tr[data-row] a").first.click()
+    page.get_by_label("Reason").select_option("superseded")
+    page.get_by_label("Comment").fill("<script>document.title='run'</script>")
+    page.get_by_role("button", name="Revoke for ever").click()
+    expect(page.get_by_role("status")).to_contain_text(re.compile(r"OCSP and CRL carry it since [\d.]+ s"))
+    page.get_by_role("button", name="Check now").click()
+    says = page.get_by_text(re.compile(r"revoked( for superseded)? at"))
+    expect(says).to_have_count(2)
+    assert page.title() != "run"
+    assert not first.trouble
+
+
+def test_the_keyboard_alone_filters_and_opens(first: Person) -> None:
+    page = first.open("/ui/")
+    page.keyboard.press("/")
+    page.keyboard.type("san:*.shop.test")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/ui/certificates"))
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/ui/certificates/[0-9a-f]+$"))
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+
+
+def test_issue_from_a_pasted_csr(first: Person) -> None:
+    page = first.open("/ui/issue")
+    page.get_by_label("CSR (PEM), pasted").fill(pem(csr("pasted.shop.test")))
+    page.get_by_label("Owner").select_option("shop team")
+    page.get_by_role("button", name="Would it pass?").click()
+    expect(page.get_by_text("every name is permitted")).to_be_visible()
+    page.get_by_role("button", name="Issue it").click()
+    page.wait_for_url(re.compile("/ui/certificates/[0-9a-f]+$"))
+    with page.expect_download() as chain:
+        page.get_by_role("button", name="Chain").click()
+    text = Path(chain.value.path()).read_text()
+    assert text.count("BEGIN CERTIFICATE") == 2
+
+
+def test_the_journal_is_verified(first: Person) -> None:
+    page = first.open("/ui/audit")
+    page.get_by_role("button", name="Verify it now").click()
+    expect(page.get_by_text(re.compile(r"Whole: \d+ entries"))).to_be_visible()
+
+
+def test_a_second_person_approves(made: Demo, browser: Browser, first: Person) -> None:
+    link = made.run("user", "invite", "otto", "--role", "security-officer", "--quiet", "--yes")
+    second = come_by_link(browser, link)
+    page = first.open("/ui/people")
+    page.get_by_label("Name", exact=True).fill("nora")
+    page.get_by_label("auditor").check()
+    page.get_by_role("button", name="Propose it").click()
+    expect(page.get_by_text("It waits for somebody else")).to_be_visible()
+    other = second.open("/ui/")
+    other.get_by_role("link", name="Let in nora").click()
+    other.get_by_role("button", name="Approve with a passkey").click()
+    expect(other.get_by_text("nora may sign in")).to_be_visible()
+    assert "nora" in made.run("user", "list")
+    second.context.close()
+
+
+def test_no_screen_breaks_a_rule_of_accessibility_or_of_the_content_policy(
+    made: Demo, browser: Browser, first: Person
+) -> None:
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
+    found: dict[str, list[str]] = {}
+    for theme in ("light", "dark"):
+        first.page.emulate_media(color_scheme=theme)
+        for name in walk(first.page, first.base):
+            found[f"{name}, {theme}"] = violations(first.page, axe)
+    assert len(found) > len(SCREENS)
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert not first.trouble
+
+
+def test_pages_read_without_javascript(made: Demo, browser: Browser, first: Person) -> None:
+    context = browser.new_context(ignore_https_errors=True, java_script_enabled=False)
+    context.add_cookies(first.context.cookies())
+    page = context.new_page()
+    for path in ("/ui/", "/ui/certificates?q=status:valid", "/ui/audit", "/ui/connect"):
+        page.goto(first.base + path)
+        assert page.locator("main").inner_text()
+    page.goto(f"{first.base}/ui/certificates")
+    page.get_by_label("Query").fill("san:*.pay.test")
+    page.get_by_role("button", name="Find").click()
+    page.wait_for_url(re.compile("q=san"))
+    context.close()
+
+
+def test_a_first_load_is_light(first: Person, browser: Browser) -> None:
+    """In octets on the wire, with an empty cache: styles, scripts and page together."""
+    context = browser.new_context(ignore_https_errors=True)
+    context.add_cookies(first.context.cookies())
+    page = context.new_page()
+    session = context.new_cdp_session(page)
+    sizes: list[float] = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    session.send("Network.enable")
+    for path, most in (("/ui/", 100_000), ("/ui/certificates", 60_000)):
+        sizes.clear()
+        page.goto(first.base + path)
+        page.wait_for_load_state("networkidle")
+        assert 0 < sum(sizes) < most, path
+    context.close()
+
+
+def test_what_the_demo_writes_is_for_its_user_alone(made: Demo) -> None:
+    done = subprocess.run(["stat", "-c", "%a", made.folder / "first-login"], capture_output=True, text=True)
+    assert done.stdout.strip() == "600"

@@ -1,0 +1,239 @@
+"""Passkeys and four eyes, with an authenticator in software; through Flask's client over a real CA."""
+
+import json
+import re
+
+import pytest
+from flask import Flask
+
+from ca.authority import Authority, people, proposals
+from ca.errors import CAError
+from ca.journal import history
+from ca.people import ROLES
+from tests.web.ui_passkeys import PRESENT, Authenticator
+from tests.web.ui_people import OPERATOR, Browser, invite, signed_in
+
+
+@pytest.fixture
+def ui(authority: Authority) -> Flask:
+    """The application with the UI's door."""
+    from web.app import create_app
+
+    return create_app(authority, frozenset({"ui"}))
+
+
+def enrol(browser: Browser, passkey: Authenticator):
+    options = browser.post("/ui/enrol/passkey/options").get_json()
+    return browser.post("/ui/enrol/passkey", {"response": passkey.create(options), "name": "<b>blue</b>"})
+
+
+def sign_in(browser: Browser, passkey: Authenticator):
+    options = browser.post("/ui/sign-in/passkey/options").get_json()
+    return browser.post("/ui/sign-in/passkey", {"response": passkey.get(options), "next": "/ui/account"})
+
+
+@pytest.fixture
+def passkey(ui: Flask, authority: Authority) -> Authenticator:
+    """A passkey that somebody has enrolled."""
+    made = Authenticator()
+    browser = signed_in(ui, authority, "viewer")
+    assert enrol(browser, made).status_code == 303
+    return made
+
+
+def test_a_passkey_is_enrolled_and_signs_in_without_a_name(ui: Flask, authority: Authority, passkey) -> None:
+    browser = Browser(ui, authority)
+    answer = sign_in(browser, passkey)
+    assert (answer.status_code, answer.location) == (303, "/ui/account")
+    page = browser.get("/ui/account").text
+    assert "&lt;b&gt;blue&lt;/b&gt;" in page
+    assert "passkey <span" in page
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda one: setattr(one, "origin", "https://evil.test"),
+        lambda one: setattr(one, "flags", PRESENT),
+        lambda one: setattr(one, "count", -1),
+        lambda one: setattr(one, "id", b"another"),
+        lambda one: setattr(one, "key", Authenticator().key),
+    ],
+    ids=["origin", "not verified", "count set back", "unknown", "other key"],
+)
+def test_an_assertion_that_is_wrong_in_one_thing_is_refused(ui: Flask, authority: Authority, passkey, bend) -> None:
+    passkey.count = 5
+    assert sign_in(Browser(ui, authority), passkey).status_code == 303
+    bend(passkey)
+    assert sign_in(Browser(ui, authority), passkey).status_code == 401
+
+
+def test_an_assertion_is_good_once_and_for_its_challenge(ui: Flask, authority: Authority, passkey, world) -> None:
+    browser = Browser(ui, authority)
+    options = browser.post("/ui/sign-in/passkey/options").get_json()
+    response = passkey.get(options)
+    assert browser.post("/ui/sign-in/passkey", {"response": response}).status_code == 303
+    assert Browser(ui, authority).post("/ui/sign-in/passkey", {"response": response}).status_code == 401
+    old = passkey.get(Browser(ui, authority).post("/ui/sign-in/passkey/options").get_json())
+    world.clock.ahead = 301
+    assert Browser(ui, authority).post("/ui/sign-in/passkey", {"response": old}).status_code == 401
+    made_up = passkey.get({"challenge": "A" * 43})
+    assert Browser(ui, authority).post("/ui/sign-in/passkey", {"response": made_up}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "junk", ["", "x", "{}", "[]", '{"id": 1}', '{"response": {"clientDataJSON": "%%%"}}', "{" * 60000]
+)
+def test_junk_is_no_assertion(ui: Flask, authority: Authority, junk: str) -> None:
+    assert Browser(ui, authority).post("/ui/sign-in/passkey", {"response": junk}).status_code in (400, 401)
+
+
+def test_a_passkey_of_another_confirms_nothing(ui: Flask, authority: Authority, passkey, world) -> None:
+    other = signed_in(ui, authority, "viewer")
+    options = other.post("/ui/confirm/passkey/options").get_json()
+    assert other.post("/ui/confirm/passkey", {"response": passkey.get(options)}).status_code == 401
+
+
+def test_the_last_way_to_sign_in_is_not_given_up(ui: Flask, authority: Authority) -> None:
+    name = invite(authority, "viewer")
+    browser = Browser(ui, authority)
+    browser.use_link(people.make_link(authority, name, OPERATOR).url)
+    enrol(browser, Authenticator())
+    (first,) = re.findall(r"/passkeys/([\w-]+)/remove", browser.get("/ui/account").text)
+    assert browser.post(f"/ui/account/passkeys/{first}/remove").status_code == 409
+    enrol(browser, Authenticator())
+    assert browser.post(f"/ui/account/passkeys/{first}/remove").status_code == 303
+    assert history(authority.store, f"user:{name}")[-1]["action"] == "user.credential-removed"
+
+
+# --- four eyes ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(ui: Flask, authority: Authority) -> tuple[Browser, Browser, Authenticator]:
+    """An administrator who proposes, and a security officer with a passkey who may approve."""
+    first, second, passkey = (
+        signed_in(ui, authority, "administrator"),
+        signed_in(ui, authority, "security-officer"),
+        Authenticator(),
+    )
+    assert enrol(second, passkey).status_code == 303
+    return first, second, passkey
+
+
+def propose(browser: Browser, name: str, *roles: str) -> str:
+    answer = browser.post("/ui/people", {"name": name, "role": list(roles), "teams": "pay team"})
+    assert answer.status_code == 303, answer.text
+    return answer.location
+
+
+def approve(browser: Browser, passkey: Authenticator, path: str):
+    options = browser.post(f"{path}/options")
+    if options.status_code != 200:
+        return options
+    return browser.post(f"{path}/approve", {"response": passkey.get(options.get_json())})
+
+
+def test_a_role_is_given_when_a_second_person_approves(authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    path = propose(first, "carol", "operator", "viewer")
+    assert "carol" not in {one.id for one in authority.store.people()}
+    assert "Waiting for your approval" in second.get("/ui/").text
+    assert approve(second, passkey, path).status_code == 303
+    carol = authority.store.person("carol")
+    assert (carol.roles, carol.teams) == (("viewer", "operator"), ("pay team",))
+    (made, approved) = history(authority.store, f"proposal:{path.rpartition('/')[2]}")
+    assert (made["action"], approved["action"]) == ("proposal.made", "proposal.approved")
+    assert made["detail"]["sha256"] == approved["detail"]["sha256"]
+
+
+def test_nobody_approves_his_own(ui: Flask, authority: Authority) -> None:
+    every, passkey = signed_in(ui, authority, *ROLES), Authenticator()
+    enrol(every, passkey)
+    path = propose(every, "dave", "administrator")
+    assert every.post(f"{path}/options").status_code == 403
+    assert approve(every, passkey, path).status_code == 403
+    assert "dave" not in {one.id for one in authority.store.people()}
+
+
+def test_whoever_was_given_a_role_lately_does_not_approve_his_giver(ui: Flask, authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    granter = re.search(r'<a href="/ui/account">(\w+)</a>', first.get("/ui/").text)[1]
+    second_name = re.search(r'<a href="/ui/account">(\w+)</a>', second.get("/ui/").text)[1]
+    sql = "UPDATE person SET granted_by = ?, granted_at = ? WHERE id = ?"
+    authority.store.change(sql, f"user:{granter}", authority.clock() - 3600, second_name)
+    path = propose(first, "erin", "viewer")
+    assert approve(second, passkey, path).status_code == 403
+    authority.store.change(sql, f"user:{granter}", authority.clock() - 86401, second_name)
+    assert approve(second, passkey, path).status_code == 303
+
+
+def test_an_approval_is_for_one_proposal_alone(authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    harmless, dangerous = propose(first, "frank", "viewer"), propose(first, "grace", "administrator")
+    response = passkey.get(second.post(f"{harmless}/options").get_json())
+    assert second.post(f"{dangerous}/approve", {"response": response}).status_code == 401
+    assert second.post(f"{harmless}/approve", {"response": response}).status_code == 303
+    assert second.post(f"{harmless}/approve", {"response": response}).status_code in (401, 409)
+
+
+def test_a_proposal_that_was_changed_in_the_database_is_not_carried_out(authority: Authority, pair) -> None:
+    """Who writes the database alone can neither exchange what was approved nor approve by himself."""
+    first, second, passkey = pair
+    path = propose(first, "heidi", "viewer")
+    response = passkey.get(second.post(f"{path}/options").get_json())
+    number = path.rpartition("/")[2]
+    one = authority.store.proposal(number)
+    forged = json.dumps({**json.loads(one.body), "roles": ["administrator"]}, sort_keys=True, separators=(",", ":"))
+    authority.store.change("UPDATE proposal SET body = ? WHERE id = ?", forged, number)
+    assert second.post(f"{path}/approve", {"response": response}).status_code == 401
+    authority.store.change(
+        "UPDATE proposal SET state = 'approved', assertion = ?, decided_by = 'x' WHERE id = ?", response, number
+    )
+    with pytest.raises(CAError):
+        proposals.carry_out(authority, number)
+    assert "heidi" not in {person.id for person in authority.store.people()}
+
+
+def test_a_proposal_ends_by_its_time_by_a_refusal_and_by_its_proposer(authority: Authority, pair, world) -> None:
+    first, second, passkey = pair
+    refused, taken_back, late = (propose(first, name, "viewer") for name in ("ivan", "judy", "kim"))
+    assert second.post(f"{refused}/refuse").status_code == 303
+    assert first.post(f"{taken_back}/refuse").status_code == 303
+    for path in (refused, taken_back):
+        assert approve(second, passkey, path).status_code == 409
+    authority.store.change("UPDATE proposal SET expires_at = 1 WHERE id = ?", late.rpartition("/")[2])
+    assert approve(second, passkey, late).status_code == 409
+
+
+def test_a_deed_that_fails_says_so(authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    path = propose(first, "liam", "viewer")
+    people.invite(authority, "liam", ("viewer",), (), OPERATOR)
+    assert approve(second, passkey, path).status_code == 303
+    one = authority.store.proposal(path.rpartition("/")[2])
+    assert (one.state, "is taken" in one.outcome) == ("failed", True)
+
+
+def test_roles_of_somebody_who_is_there_are_changed_the_same_way(authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    name = invite(authority, "viewer")
+    assert approve(second, passkey, propose(first, name, "auditor")).status_code == 303
+    assert authority.store.person(name).roles == ("auditor",)
+
+
+def test_shutting_out_waits_for_nobody(authority: Authority, pair) -> None:
+    first, _, _ = pair
+    name = invite(authority, "administrator")
+    assert first.post(f"/ui/people/{name}/disable").status_code == 303
+    assert authority.store.person(name).disabled_at
+    assert first.post(f"/ui/people/{name}/enable").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "form", [{"name": "UPPER", "role": ["viewer"]}, {"name": "ok", "role": ["king"]}, {"name": "ok"}]
+)
+def test_what_cannot_be_proposed_says_why(pair, form) -> None:
+    answer = pair[0].post("/ui/people", form)
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text

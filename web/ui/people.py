@@ -1,0 +1,43 @@
+"""People: who may sign in, and letting somebody in or changing roles, which a second person approves."""
+
+from flask import Blueprint, Response, request, url_for
+
+from ca.authority import Authority
+from ca.errors import BadRequest, Conflict
+from ca.people import ROLES
+from web.ui.door import field, go, seat
+from web.ui.pages import page
+
+
+def mount(blueprint: Blueprint, _authority: Authority) -> None:
+    """The list and its forms."""
+
+    @blueprint.get("/people")
+    def people() -> Response:
+        return _listed()
+
+    @blueprint.post("/people")
+    def propose_person() -> Response:
+        try:
+            found = seat().propose_person(field("name").strip(), tuple(request.form.getlist("role")), _teams())
+        except (BadRequest, Conflict) as error:
+            return _listed(error)
+        return go(url_for("ui.proposal", proposal_id=found))
+
+    @blueprint.post("/people/<name>/disable")
+    def disable(name: str) -> Response:
+        seat().disable(name)
+        return go(url_for("ui.people"))
+
+    @blueprint.post("/people/<name>/enable")
+    def enable(name: str) -> Response:
+        seat().enable(name)
+        return go(url_for("ui.people"))
+
+
+def _teams() -> tuple[str, ...]:
+    return tuple(team.strip() for team in field("teams").split(",") if team.strip())
+
+
+def _listed(error: BadRequest | Conflict | None = None) -> Response:
+    return page("people.html", 400 if error else 200, people=seat().people(), roles=ROLES, error=error)
