@@ -340,9 +340,8 @@ class Query:
 
     `name` matches a whole DNS name, IP or URI, or every DNS name below a domain (`*.x.test`); `text` matches a
     prefix of any name, the CN or the serial. `status` is valid, revoked, expired or expiring (within
-    `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `limit` is at most 1,000.
-    `expiring_within` seconds). `ends_from` and `ends_before` bound notAfter, in epoch seconds, where the second is
-    not 0. `limit` is at most 1,000.
+    `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `ends_from` and `ends_before` bound
+    notAfter, in epoch seconds, where the second is not 0. `limit` is at most 1,000.
     """
 
     text: str = ""

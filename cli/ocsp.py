@@ -4,9 +4,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-import click
-
-from ca.errors import BadRequest
 from cli.output import answer, facts
 from cli.session import Session, command
 from cli.types import find_certificate
@@ -29,10 +26,7 @@ def check(session: Session, certificate: str, url: str) -> int:
     from ca import relying
     from ca.clock import rfc3339
     from ca.records import serial_hex
-    from web import relying
 
-    if url and not url.lower().startswith(("http://", "https://")):
-        raise BadRequest(f"{url} is no URL of a responder.", next_step="Write --url http://HOST:PORT/ocsp.")
     with session.authority() as authority:
         one = find_certificate(authority, certificate)
         issuer = x509.load_der_x509_certificate(authority.store.issuer(one.issuer).certificate)
@@ -40,8 +34,6 @@ def check(session: Session, certificate: str, url: str) -> int:
         where = url or f"{session.config.server.status_url}/ocsp"
         response = ask(where, leaf, issuer)
         relying.verify_answer(response, issuer, authority.clock())
-        response = relying.ask(where, leaf, issuer)
-        relying.verify(response, issuer, authority.clock())
     times = {"this_update": response.this_update_utc, "next_update": response.next_update_utc}
     shape = {
         "serial": serial_hex(response.serial_number),

@@ -1,6 +1,6 @@
 """Which record lies in which table. The columns are the record's fields; see `ca.store.shapes`."""
 
-from ca.people import Passkey, Person, SignIn
+from ca.people import Passkey, Person, Proposal, SignIn
 from ca.records import (
     ApiToken,
     Certificate,
@@ -13,8 +13,6 @@ from ca.records import (
     Revocation,
     Stopwatch,
 )
-from ca.people import Passkey, Person, Proposal, SignIn
-from ca.records import ApiToken, Certificate, Intent, Issuer, Key, Publication, Responder, Revocation
 from ca.store.shapes import Shape
 from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState
 

@@ -7,8 +7,7 @@ from ca.authority.chain import pem
 from ca.authority.revoke import parse_reason
 from ca.errors import BadRequest, Conflict, NotFound
 from ca.records import Certificate, serial_hex
-from web import relying
-from web.ui import decoded
+from web.ui import decoded, relying
 from web.ui.certificates import REASONS, serial_of
 from web.ui.door import field, seat
 from web.ui.pages import page
