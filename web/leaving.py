@@ -12,12 +12,16 @@ import re
 import select
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 HANDSHAKE_SECONDS = 1.0
 """How long a worker that accepts no more waits before it ends."""
+
+LEAVING_SECONDS = 10.0
+"""How long it is awaited that the workers accept no more."""
 
 _FDINFO = Path("/proc/self/fdinfo")
 
@@ -46,6 +50,31 @@ def _watched() -> Iterator[tuple[int, int]]:
         with suppress(OSError):
             for target in re.findall(r"^tfd:\s+(\d+)", file.read_text(), re.MULTILINE):
                 yield int(file.name), int(target)
+
+
+def refuse_when_left(listening: socket.socket, workers: Iterable[int]) -> None:
+    """When the last of these processes accepts no more, whoever still connects is refused, not left waiting.
+
+    Not before: a worker whose listening socket is shut down under it does not end by itself.
+    """
+    inode, end = os.fstat(listening.fileno()).st_ino, time.monotonic() + LEAVING_SECONDS
+    while any(_accepts(worker, inode) for worker in workers):
+        if time.monotonic() > end:
+            return
+        time.sleep(0.05)
+    with suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def _accepts(worker: int, inode: int) -> bool:
+    """Whether an epoll of that process watches that socket. What cannot be looked at counts as yes."""
+    try:
+        told = [file.read_text() for file in Path(f"/proc/{worker}/fdinfo").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{worker}").exists()
+    except OSError:
+        return True
+    return any(int(found, 16) == inode for one in told for found in re.findall(r"^tfd:.* ino:(\w+)", one, re.MULTILINE))
 
 
 def _listens(descriptor: int) -> bool:

@@ -8,8 +8,8 @@ binds one socket and the workers inherit it, so a busy port is an error, and a r
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
 
 from ca.errors import ConfigError, Conflict
+from web import leaving
 
 CONNECTIONS = 1024
 """Connections that one worker holds open; more wait in the backlog."""
@@ -88,11 +89,10 @@ class Listener(MPServer):
         self._ssp = None
 
     def _drop_shared_socket(self) -> None:
-        """Overrides Granian's, which calls it first of all when it ends: whoever connects from now on is refused at
-        once, not left waiting. The socket is shared, so that this goes for the workers too."""
+        """Overrides Granian's, which calls it first of all when it ends: its workers are told right afterwards."""
         if self._sso is not None:
-            with suppress(OSError):
-                self._sso.shutdown(socket.SHUT_RDWR)
+            arguments = (self._sso.dup(), [worker.inner.pid for worker in self.wrks])
+            threading.Thread(target=leaving.refuse_when_left, args=arguments, daemon=True).start()
         super()._drop_shared_socket()  # type: ignore[no-untyped-call]
 
     def _take(self, tls: KeyPair) -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.crash.service import Service
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds in which every request must have come to an end, the service being killed at times or at rest again."""
 
 T = TypeVar("T")

@@ -46,7 +46,7 @@ def storm(service: Service, plan: Plan, shown: Path, seed: int | None = None) ->
     began = time.monotonic()
     service.keep()
     for one in crowd:
-        one.join(180)
+        one.join(330)
     assert not any(one.is_alive() for one in crowd), "a client waits for ever"
     wait_for_rest(service)
     rest = time.monotonic() - began

@@ -116,4 +116,5 @@ def _refuses(running: Service) -> bool:
 def _judge_log(log: str) -> None:
     """Nobody had to be killed."""
     assert "process.killed" not in log
+    assert "refused to gracefully stop" not in log
     assert "Traceback" not in log

@@ -11,7 +11,7 @@ from tests.crash.storm import Plan, storm
 from tests.interop.world import webroot
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -147,6 +147,24 @@ def test_made_up_methods_do_not_get_in(gate: Process) -> None:
     assert shown(answer)["REQUEST_METHOD"] == "UNKNOWN"
 
 
+def test_told_to_end_it_refuses_connections_and_no_worker_has_to_be_killed(program: Path) -> None:
+    process = start(program)
+    wait_for(process)
+    slow = threading.Thread(target=get, args=(process, "/sleep?1.5", 10))
+    slow.start()
+    time.sleep(0.3)
+    process.popen.terminate()
+    refused = []
+    while process.popen.poll() is None:
+        with socket.socket() as late:
+            refused.append(late.connect_ex(process.listen) != 0)
+        time.sleep(0.05)
+    slow.join()
+    assert process.popen.returncode == 0
+    assert any(refused), "whoever came was left waiting"
+    assert "refused to gracefully stop" not in process.log.read_text()
+
+
 def test_a_request_has_a_deadline(gate: Process) -> None:
     began = time.monotonic()
     answer = get(gate, "/sleep?5", 10)
