@@ -105,6 +105,7 @@ def test_it_has_no_digest_signed_and_no_question_beside_the_list(authority: Auth
         "renew-responder",
         "keys",
         "last-crl",
+        "ledger",
         "health",
         "unlock",
         "accept-clock",
