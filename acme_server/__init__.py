@@ -35,6 +35,14 @@ def call_for_renewal(authority: "Authority", serials: tuple[int, ...], per_secon
     return renewal_info.call(Desk(authority), serials, per_second)
 
 
+def purge(authority: "Authority") -> "Report":
+    """Deletes orders, authorizations and challenges that have been finished for `acme.retention`."""
+    from acme_server import retention
+    from acme_server.desk import Desk
+
+    return retention.purge(Desk(authority))
+
+
 def expire(authority: "Authority") -> "Report":
     """Ends orders and authorizations that are past their time. Safe on every node."""
     from acme_server import upkeep

@@ -4,8 +4,10 @@ import secrets
 
 import msgspec
 
-from acme_server import contacts, jwk, jws, order_log, payloads, problems, resources
+from acme_server import closing, contacts, jwk, jws, payloads, resources
 from acme_server.desk import Answer, Asked, Desk, demand_owner, demand_valid
+from acme_server.eab import binding
+from acme_server.eab.tables import Credentials
 from acme_server.errors import (
     AccountDoesNotExist,
     ExternalAccountRequired,
@@ -15,7 +17,9 @@ from acme_server.errors import (
     UserActionRequired,
 )
 from acme_server.jwk import AccountKey
+from acme_server.limits import rates
 from acme_server.records import Account, AccountStatus
+from ca.authority import compromised
 from ca.errors import Conflict
 from ca.records import Event
 
@@ -35,9 +39,14 @@ def register(desk: Desk, asked: Asked) -> Answer:
     except AccountDoesNotExist:
         if wanted.only_return_existing:
             raise
-    account = _new(desk, asked.key, wanted)
+    compromised.demand_sound(desk.authority, asked.key.spki)
+    account = _new(desk, asked, wanted)
     with desk.store.transaction():
         if desk.accounts.add(account):
+            most = desk.config.acme.limits.accounts_per_address
+            rates.take(desk.store, [rates.accounts_from(asked.address, most)], account.created_at)
+            if account.eab:
+                Credentials(desk.store).bind(account.eab, desk.now())
             desk.journal(_event("account.created", account, asked, contact=True))
             return _answer(desk, account, 201)
     return _existing(desk, desk.accounts.by_key(asked.key.thumbprint), wanted)
@@ -52,11 +61,13 @@ def _existing(desk: Desk, account: Account, wanted: payloads.NewAccount) -> Answ
     return _answer(desk, account)
 
 
-def _new(desk: Desk, key: AccountKey, wanted: payloads.NewAccount) -> Account:
-    if desk.config.acme.external_account_required:
+def _new(desk: Desk, asked: Asked, wanted: payloads.NewAccount) -> Account:
+    key, given = asked.key, wanted.external_account_binding
+    assert key is not None
+    if given is None and desk.config.acme.external_account_required:
         raise ExternalAccountRequired(
-            "New accounts need an external account binding, which this version cannot check yet.",
-            next_step="Ask the operators to switch acme.external_account_required off.",
+            "New accounts need an external account binding.",
+            next_step="Ask an operator for a key identifier and an HMAC key: 'certwright acme eab create'.",
         )
     terms = desk.config.acme.terms_of_service
     if terms and not wanted.terms_of_service_agreed:
@@ -69,6 +80,8 @@ def _new(desk: Desk, key: AccountKey, wanted: payloads.NewAccount) -> Account:
         contact=contacts.parse(wanted.contact),
         terms=terms,
         created_at=desk.now(),
+        eab="" if given is None else binding.verify(desk, asked, given).id,
+        binding="" if given is None else msgspec.json.encode(given).decode(),
     )
 
 
@@ -81,7 +94,7 @@ def show_or_update(desk: Desk, asked: Asked, account_id: str) -> Answer:
         return _answer(desk, asked.by)
     update = payloads.read(asked.payload, payloads.AccountUpdate)
     if update.status == AccountStatus.DEACTIVATED:
-        _deactivate(desk, asked)
+        closing.close(desk, asked.by, AccountStatus.DEACTIVATED, asked.by.actor, asked.request_id)
         return _answer(desk, desk.accounts.get(account_id))
     if update.contact is not None:
         _set_contact(desk, asked, contacts.parse(update.contact))
@@ -95,17 +108,6 @@ def _set_contact(desk: Desk, asked: Asked, contact: tuple[str, ...]) -> None:
         if desk.accounts.set_contact(asked.by.id, msgspec.json.encode(contact).decode()):
             account = desk.accounts.get(asked.by.id)
             desk.journal(_event("account.updated", account, asked, reason="contact", contact=True))
-
-
-def _deactivate(desk: Desk, asked: Asked) -> None:
-    """Everything that the account has not finished ends with it."""
-    error = problems.document("unauthorized", "The account was deactivated.", 403)
-    with desk.store.transaction():
-        if desk.accounts.deactivate(asked.by.id):
-            desk.proofs.deactivate_pending(asked.by.id)
-            for order in desk.orders.open_of(asked.by.id):
-                order_log.fail(desk, order, error, asked.by.actor, asked.request_id)
-            desk.journal(_event("account.deactivated", asked.by, asked))
 
 
 def list_orders(desk: Desk, asked: Asked, account_id: str, after: str = "") -> Answer:
@@ -125,6 +127,7 @@ def change_key(desk: Desk, asked: Asked) -> Answer:
     inner = jws.parse_inner(asked.payload)
     new = inner.demand_key()
     inner.verify(new)
+    compromised.demand_sound(desk.authority, new.spki)
     wanted = payloads.read(inner.payload, payloads.KeyChange)
     if inner.url != asked.url:
         raise Malformed("The inner and the outer JWS have different urls.")
@@ -168,6 +171,6 @@ def _event(action: str, account: Account, asked: Asked, *, reason: str = "", con
         f"account:{account.id}",
         reason=reason,
         request_id=asked.request_id,
-        detail={"thumbprint": account.thumbprint},
+        detail={"thumbprint": account.thumbprint, **({"eab": account.eab} if account.eab else {})},
         personal={"contact": " ".join(account.contact)} if contact and account.contact else {},
     )

@@ -5,7 +5,10 @@ import secrets
 from acme_server import identifiers, order_log, payloads, problems, resources
 from acme_server.desk import Answer, Asked, Desk, demand_owner
 from acme_server.directory import demand_profile
-from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus
+from acme_server.eab.credential import Credential
+from acme_server.eab.tables import Credentials
+from acme_server.limits import pauses
+from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order
 from acme_server.validation import kinds, work
 from ca.errors import BadName, NotFound
 from ca.names import is_wildcard
@@ -13,6 +16,9 @@ from ca.records import Event, Name
 
 REUSE_MARGIN = 600
 """Seconds that a valid authorization must still last to serve a new order."""
+
+WAIVED_LIFE = 3600
+"""Seconds that an authorization without a proof lasts."""
 
 POLL = 1
 """Seconds after which it is worth looking again."""
@@ -26,6 +32,7 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     chosen = desk.authority.profile(demand_profile(desk, profile))
     issuer = desk.authority.active_issuer()
     desk.demand_terms(asked.by)
+    bound = Credentials(desk.store).get(asked.by.eab) if asked.by.eab else None
     wanted = payloads.read(asked.payload, payloads.NewAuthorization)
 
     def permit(name: Name) -> None:
@@ -33,8 +40,11 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
             raise BadName(f"{name.value} cannot be authorized ahead.", next_step="Place an order for it.")
         desk.authority.policy.permit_name(name, chosen, issuer)
         kinds.demand_provable(desk.config, name)
+        if bound:
+            bound.permit_name(name)
 
     (name,) = identifiers.parse([wanted.identifier], 1, permit)
+    pauses.demand_none(desk, asked.by, [name])
     now = desk.now()
     with desk.store.transaction():
         try:
@@ -57,6 +67,34 @@ def new_authorization(desk: Desk, account_id: str, name: Name, expires: int) -> 
         created_at=desk.now(),
     )
     desk.proofs.add(row, [_challenge(row, kind) for kind in kinds.offered(desk.config, name)])
+    return row
+
+
+def waive(desk: Desk, order: Order, name: Name, credential: Credential) -> Authorization:
+    """Writes a valid authorization that nobody proved inside the open transaction, in the credential's name.
+
+    It serves this order alone, for an hour at most, and no revocation.
+    """
+    row = Authorization(
+        id=secrets.token_urlsafe(16),
+        account=order.account,
+        kind=name.kind,
+        value=name.value,
+        status=AuthorizationStatus.VALID,
+        expires=min(order.created_at + WAIVED_LIFE, order.expires, credential.expires_at),
+        created_at=order.created_at,
+        waived_by=credential.id,
+    )
+    desk.proofs.add(row, ())
+    desk.journal(
+        Event(
+            "authorization.waived",
+            order_log.actor(order.account),
+            f"authorization:{row.id}",
+            detail={"order": order.id, "eab": credential.id},
+            personal={"name": str(name)},
+        )
+    )
     return row
 
 

@@ -18,7 +18,10 @@ from ca.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request whose signature, nonce and URL are good. `account` is there unless it came by a bare key."""
+    """A request whose signature, nonce and URL are good. `account` is there unless it came by a bare key.
+
+    `address` is the asker's own, behind trusted proxies too.
+    """
 
     url: str
     method: str = "POST"
@@ -27,6 +30,7 @@ class Asked:
     account: Account | None = None
     request_id: str = ""
     accept: str = ""
+    address: str = ""
 
     @property
     def by(self) -> Account:

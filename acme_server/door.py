@@ -16,7 +16,7 @@ import structlog
 from acme_server import jwk, jws, problems, routes
 from acme_server.desk import Answer, Asked, Desk, demand_valid
 from acme_server.environ import ACTOR, REFUSED, REQUEST_ID, RESOURCE
-from acme_server.errors import KeyInUse, NotWhole, TooLarge, UserActionRequired, WrongMediaType, WrongMethod
+from acme_server.errors import KeyInUse, NotWhole, OverLimit, TooLarge, UserActionRequired, WrongMediaType, WrongMethod
 from acme_server.nonces import Nonces
 from acme_server.routes import Knock, Route
 from ca.authority import Authority
@@ -72,14 +72,20 @@ class Door:
         """The request, once nothing about it is in doubt."""
         method, url, request_id = environ["REQUEST_METHOD"], self._url(environ), environ.get(REQUEST_ID, "")
         _demand_whole(environ)
-        if method in ("GET", "HEAD") and route.knock is Knock.OPENLY:
+        if (method in ("GET", "HEAD") and route.knock is Knock.OPENLY) or route.knock.is_page(method):
             return Asked(url, method, request_id=request_id, accept=environ.get("HTTP_ACCEPT", ""))
         if method != "POST":
             raise WrongMethod(f"This resource does not know {method}.", allowed=route.knock.methods)
         signed = jws.parse(_body(environ))
         signed.demand_url(url)
         self.nonces.redeem(signed.nonce)
-        asked = Asked(url, payload=signed.payload, request_id=request_id, accept=environ.get("HTTP_ACCEPT", ""))
+        asked = Asked(
+            url,
+            payload=signed.payload,
+            request_id=request_id,
+            accept=environ.get("HTTP_ACCEPT", ""),
+            address=environ.get("REMOTE_ADDR", ""),
+        )
         asked = self._authenticated(asked, signed, route.knock)
         if asked.account is not None:
             environ[ACTOR] = str(asked.account.actor)
@@ -114,6 +120,9 @@ class Door:
                 location = error.account
             case WrongMethod():
                 headers = {"Allow": error.allowed}
+            case OverLimit():
+                links = {"help": error.help_url or self.desk.urls.resource("limits")}
+                retry_after = error.retry_after
             case Unavailable() | RateLimited():
                 retry_after = error.retry_after
         return Answer(made, made["status"], problems.MEDIA_TYPE, location, links, retry_after, headers)

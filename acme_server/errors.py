@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ca.errors import BadName, BadPublicKey, BadRequest, Conflict, Denied
+from ca.errors import BadName, BadPublicKey, BadRequest, Conflict, Denied, RateLimited
 
 
 class Malformed(BadRequest):
@@ -138,6 +138,25 @@ class InvalidProfile(BadRequest):
     """The order names a profile that is not offered (draft-ietf-acme-profiles §5)."""
 
     code = "acme-invalid-profile"
+
+
+class OverLimit(RateLimited):
+    """More of one kind than `acme.limits` allows (RFC 8555 §6.6).
+
+    `help_url` says more; empty for the page of limits.
+    """
+
+    code = "acme-over-limit"
+
+    def __init__(self, detail: str, *, retry_after: int, help_url: str = "", next_step: str = "") -> None:
+        super().__init__(detail, retry_after=retry_after, next_step=next_step)
+        self.help_url = help_url
+
+
+class Paused(OverLimit):
+    """The account failed so often for a name that it has to resume it first, at `help_url`."""
+
+    code = "acme-paused"
 
 
 class OrderNotReady(Denied):

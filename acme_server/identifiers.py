@@ -46,7 +46,9 @@ def _permitted(identifier: Identifier, permit: Permit) -> Name:
 
 def _demand_form(identifier: Identifier, name: Name) -> None:
     """A DNS name comes as A-labels in any case (RFC 8555 §7.1.4), an address in its one text (RFC 8738 §3)."""
-    given = identifier.value.lower() if name.kind is NameKind.DNS else identifier.value
+    given = identifier.value
+    if name.kind is NameKind.DNS and given.isascii():  # lower() makes ASCII of some that is none
+        given = given.lower()
     if given != name.value:
         raise BadName(f"{identifier.value[:300]!r} is not the usual form of a name.", next_step=f"Write {name.value}.")
 

@@ -78,18 +78,31 @@ def parse_inner(body: bytes) -> Signed:
     return _signed(outer, protected, "")
 
 
+def parse_binding(outer: JSONObject, algorithms: tuple[str, ...]) -> Signed:
+    """An external account binding: signed by a MAC, with a kid that is no URL, without nonce (RFC 8555 §7.3.4)."""
+    protected = _protected(outer)
+    _demand_members({**protected, "nonce": ""}, frozenset(("alg", "url", "kid", "nonce")))
+    if protected["alg"] not in algorithms:
+        raise Malformed("The binding is signed by no MAC that is taken.", next_step=f"Use {', '.join(algorithms)}.")
+    return _signed(outer, protected, "", algorithms)
+
+
 def _open(body: bytes) -> tuple[JSONObject, JSONObject]:
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body is larger than {MAX_BODY // 1024} KiB.")
     outer = json_object(body, "The body")
+    return outer, _protected(outer)
+
+
+def _protected(outer: JSONObject) -> JSONObject:
+    """The protected header of a flattened JWS. Raises `Malformed` for any other form."""
     for name in _FORBIDDEN:
         if name in outer:
             raise Malformed(f"The JWS has a member {name!r}; only the flattened form is taken.", next_step=_ADVICE)
     for name in ("protected", "payload", "signature"):
         if not isinstance(outer.get(name), str):
             raise Malformed(f"The JWS has no text member {name!r}.", next_step=_ADVICE)
-    protected = json_object(decode(outer["protected"], "The protected header"), "The protected header")
-    return outer, protected
+    return json_object(decode(outer["protected"], "The protected header"), "The protected header")
 
 
 def _demand_members(protected: JSONObject, *wanted: frozenset[str]) -> None:
@@ -102,9 +115,11 @@ def _demand_members(protected: JSONObject, *wanted: frozenset[str]) -> None:
         )
 
 
-def _signed(outer: JSONObject, protected: JSONObject, nonce: str) -> Signed:
+def _signed(
+    outer: JSONObject, protected: JSONObject, nonce: str, algorithms: tuple[str, ...] = jwk.ALGORITHMS
+) -> Signed:
     algorithm, url, kid = protected["alg"], protected["url"], protected.get("kid", "")
-    if algorithm not in jwk.ALGORITHMS:
+    if algorithm not in algorithms:
         raise jwk.bad_algorithm("The JWS is signed by an algorithm that is not taken.")
     if not isinstance(url, str) or not isinstance(kid, str):
         raise Malformed("url and kid are texts.", next_step=_ADVICE)

@@ -1,14 +1,20 @@
 """Orders: placed, looked at, finalized (RFC 8555 §7.4)."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from acme_server import identifiers, issuance, order_log, payloads, replacement, resources
-from acme_server.authorizations import REUSE_MARGIN, new_authorization
+from acme_server.authorizations import REUSE_MARGIN, new_authorization, waive
 from acme_server.desk import Answer, Asked, Desk, demand_owner
 from acme_server.directory import demand_profile
+from acme_server.eab.credential import Credential
+from acme_server.eab.tables import Credentials
 from acme_server.errors import InvalidProfile, Malformed, OrderNotReady
+from acme_server.limits import pauses, rates
+from acme_server.limits.rates import Limit
 from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
 from acme_server.strict import decode
 from acme_server.validation import kinds
@@ -36,27 +42,53 @@ def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     `NotFound` for a profile that is not offered, and what `replacement` raises.
     """
     desk.demand_terms(asked.by)
-    order = _wanted(desk, asked, profile)
+    bound = Credentials(desk.store).get(asked.by.eab) if asked.by.eab else None
+    order = _wanted(desk, asked, profile, bound)
+    waiver = _waiver(desk, asked, order, bound)
+    pauses.demand_none(desk, asked.by, order.identifiers)
     replaced = replacement.replaced_by(desk, order) if order.replaces else None
     with desk.store.transaction():
-        found = [_authorization(desk, order, one) for one in order.identifiers]
+        if waiver:
+            found = [waive(desk, order, name, waiver) for name in order.identifiers]
+        else:
+            found = [_authorization(desk, order, name) for name in order.identifiers]
         order = _over(order, found)
         desk.orders.add(order)
-        if replaced:
-            replacement.mark(desk, replaced, order)
+        renews = replacement.mark(desk, replaced, order) if replaced else False
+        rates.take(desk.store, _limits(desk, order, bound, renews), order.created_at)
         desk.journal(order_log.event("order.created", order, asked.by.actor, request_id=asked.request_id))
     return _answer(desk, order, 201)
 
 
-def _wanted(desk: Desk, asked: Asked, directory: str) -> Order:
+def _limits(desk: Desk, order: Order, bound: Credential | None, renews: bool) -> Iterator[Limit]:
+    """What an order counts against. A renewal of the very same names is free of all but its credential's quota."""
+    if bound and bound.quota:
+        yield rates.orders_by(bound.id, bound.quota)
+    limits = desk.config.acme.limits
+    if not renews:
+        yield rates.orders_of(order.account, limits.orders_per_account)
+        for name in order.identifiers if limits.orders_per_name else ():
+            yield rates.orders_for(name, limits.orders_per_name)
+
+
+def _waiver(desk: Desk, asked: Asked, order: Order, bound: Credential | None) -> Credential | None:
+    """The credential that vouches for the names of this order without a proof, if there is one."""
+    if bound and bound.waives(desk.authority.profile(order.profile), asked.address, order.created_at):
+        return bound
+    return None
+
+
+def _wanted(desk: Desk, asked: Asked, directory: str, bound: Credential | None) -> Order:
     """The order without its authorizations; its own profile counts, else that of the directory that led here."""
     wanted = payloads.read(asked.payload, payloads.NewOrder)
     profile_name = _chosen(desk, wanted.profile) if wanted.profile else demand_profile(desk, directory)
+    if bound:
+        _demand_scope(bound, profile_name)
     profile, issuer = desk.authority.profile(profile_name), desk.authority.active_issuer()
     names = identifiers.parse(
         wanted.identifiers,
         desk.config.acme.max_names,
-        lambda name: _permit(desk, name, profile, issuer),
+        partial(_permit, desk, profile, issuer, bound),
     )
     now = desk.now()
     order = Order(
@@ -76,17 +108,26 @@ def _wanted(desk: Desk, asked: Asked, directory: str) -> Order:
     return order
 
 
+def _permit(desk: Desk, profile: Profile, issuer: Issuer, bound: Credential | None, name: Name) -> None:
+    """Raises `PolicyDenied` for a name that is not to be had, `BadName` for one that no challenge here can prove."""
+    desk.authority.policy.permit_name(name, profile, issuer)
+    if bound:
+        bound.permit_name(name)
+    kinds.demand_provable(desk.config, name)
+
+
+def _demand_scope(bound: Credential, profile: str) -> None:
+    try:
+        bound.permit_profile(profile)
+    except PolicyDenied as denied:
+        raise InvalidProfile(denied.detail, next_step=denied.next_step) from None
+
+
 def _chosen(desk: Desk, profile: str) -> str:
     try:
         return demand_profile(desk, profile)
     except NotFound as error:
         raise InvalidProfile(error.detail, next_step=error.next_step) from None
-
-
-def _permit(desk: Desk, name: Name, profile: Profile, issuer: Issuer) -> None:
-    """Raises `PolicyDenied` for a name that is not to be had, `BadName` for one that no challenge here can prove."""
-    desk.authority.policy.permit_name(name, profile, issuer)
-    kinds.demand_provable(desk.config, name)
 
 
 def _time(text: str | None, member: str) -> int:
@@ -150,7 +191,7 @@ def finalize(desk: Desk, asked: Asked, order_id: str) -> Answer:
     request = issuance.request_for(order, _public_key(asked, order), asked.request_id)
     try:
         return _answer(desk, issuance.issue(desk, order, request))
-    except PolicyDenied as denied:
+    except (PolicyDenied, BadPublicKey) as denied:
         raise BadCSR(denied.detail, next_step=denied.next_step) from None
 
 

@@ -46,7 +46,11 @@ class ChallengeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An ACME account. `jwk` is the canonical JWK of its key, `terms` the URL of the terms that it agreed to."""
+    """An ACME account. `jwk` is the canonical JWK of its key, `terms` the URL of the terms that it agreed to.
+
+    `eab` is the credential that it is bound to, `binding` the JWS (JSON) that bound it; both empty for none. `paused`
+    says that it may not order some names.
+    """
 
     id: str
     thumbprint: str
@@ -55,6 +59,9 @@ class Account:
     contact: tuple[str, ...]
     terms: str
     created_at: int
+    eab: str = ""
+    binding: str = ""
+    paused: bool = False
 
     @property
     def actor(self) -> Actor:
@@ -105,6 +112,7 @@ class Authorization:
     status: AuthorizationStatus
     expires: int
     created_at: int
+    waived_by: str = ""
 
     @property
     def name(self) -> Name:

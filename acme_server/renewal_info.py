@@ -14,14 +14,6 @@ from ca.clock import rfc3339
 from ca.errors import BadRequest, NotFound
 from ca.records import Certificate, serial_hex
 
-EXPLANATION = """\
-This CA asks you to renew some certificates earlier than usual.
-
-Your client does so by itself when it supports renewal information (RFC 9773): there is nothing to do.
-Where it does not, renew by hand, and look whether the new certificate is in use.
-"""
-"""What everybody may read; what happened is told to those whom it concerns, not here."""
-
 _ADVICE = "Write base64url(AKI keyIdentifier).base64url(serial), RFC 9773 §4.1."
 
 
@@ -88,12 +80,6 @@ def show(desk: Desk, asked: Asked, certificate_id: str) -> Answer:
     )
 
 
-def explain(_desk: Desk, asked: Asked) -> Answer:
-    """A page for people whose client was told to renew early."""
-    payloads.demand_empty(asked.payload)
-    return Answer(EXPLANATION.encode(), media_type="text/plain; charset=utf-8")
-
-
 # --- incidents ----------------------------------------------------------------------------------
 
 
@@ -123,4 +109,4 @@ def call(desk: Desk, serials: tuple[int, ...], per_second: float = 0.0) -> Call:
     return Call(len(plan), rate, begin, plan[-1][1].end if plan else begin)
 
 
-__all__ = ["Call", "Window", "call", "certificate_id", "explain", "find", "parse", "show"]
+__all__ = ["Call", "Window", "call", "certificate_id", "find", "parse", "show"]

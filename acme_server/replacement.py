@@ -22,11 +22,12 @@ def replaced_by(desk: Desk, order: Order) -> Certificate:
 
 
 def mark(desk: Desk, certificate: Certificate, order: Order) -> bool:
-    """Notes inside the open transaction that this order replaces the certificate; answers whether it is the first.
+    """Notes inside the open transaction that this order replaces the certificate; answers whether it is the first
+    to do so, and renews: for the very same names.
 
     Raises `AlreadyReplaced` while another order does that is not invalid.
     """
     tries = desk.renewals.replace(serial_hex(certificate.serial), order, certificate.not_after)
     if not tries:
         raise AlreadyReplaced("Another order replaces this certificate.", next_step="Leave out replaces.")
-    return tries == 1
+    return tries == 1 and set(certificate.names) == set(order.identifiers)

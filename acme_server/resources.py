@@ -49,6 +49,8 @@ def account(row: Account, urls: Urls) -> Members:
     members: Members = {"status": row.status.value, "contact": list(row.contact), "orders": urls.orders(row.id)}
     if row.terms:
         members["termsOfServiceAgreed"] = True
+    if row.binding:
+        members["externalAccountBinding"] = msgspec.json.decode(row.binding)
     return members
 
 

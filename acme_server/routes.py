@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from acme_server import accounts, authorizations, certificates, directory, orders, renewal_info
+from acme_server import accounts, authorizations, certificates, directory, explanations, orders, renewal_info
 from acme_server.desk import Answer
+from acme_server.limits import pauses
 from acme_server.urls import PREFIX
 from acme_server.validation import attempts
 from ca.errors import NotFound
@@ -20,11 +21,17 @@ class Knock(StrEnum):
     BY_KEY = "POST with jwk"
     BY_ACCOUNT = "POST with kid"
     BY_EITHER = "POST with jwk or kid"
+    BY_PERSON = "GET, HEAD, POST of a form"
+    """A page for people, behind a link that nobody guesses."""
+
+    def is_page(self, method: str) -> bool:
+        """Whether that is how a person asks, without a signature."""
+        return self is Knock.BY_PERSON and method in ("GET", "HEAD", "POST")
 
     @property
     def methods(self) -> str:
         """What an Allow header says."""
-        return "GET, HEAD, POST" if self is Knock.OPENLY else "POST"
+        return "GET, HEAD, POST" if self in (Knock.OPENLY, Knock.BY_PERSON) else "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,9 @@ ROUTES = (
     Route("/cert/<serial>", certificates.download),
     Route("/cert/<serial>/<number>", certificates.download),
     Route("/renewal-info/<certificate_id>", renewal_info.show, Knock.OPENLY),
-    Route("/renewal-explained", renewal_info.explain, Knock.OPENLY),
+    Route("/renewal-explained", explanations.renewal, Knock.OPENLY),
+    Route("/limits", explanations.limits, Knock.OPENLY),
+    Route("/resume/<token>", pauses.page, Knock.BY_PERSON),
     Route("/revoke-cert", certificates.revoke, Knock.BY_EITHER),
     Route("/<profile>/directory", directory.show, Knock.OPENLY),
     Route("/<profile>/new-order", orders.place),

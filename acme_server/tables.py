@@ -8,7 +8,7 @@ inside one `store.transaction()`.
 from collections.abc import Iterable
 
 from acme_server.errors import AccountDoesNotExist
-from acme_server.records import Account, Authorization, Challenge, Order
+from acme_server.records import Account, AccountStatus, Authorization, Challenge, Order
 from acme_server.windows import Window
 from ca.errors import NotFound
 from ca.records import Name
@@ -50,9 +50,9 @@ class Accounts:
         """The account agreed to the terms at this URL."""
         return self._change("terms = ?", account_id, terms)
 
-    def deactivate(self, account_id: str) -> bool:
-        """For ever."""
-        return self._change("status = 'deactivated'", account_id)
+    def close(self, account_id: str, status: AccountStatus) -> bool:
+        """For ever: `deactivated` by its owner, `revoked` by the CA."""
+        return self._change("status = ?", account_id, status.value)
 
     def change_key(self, account: Account, thumbprint: str, jwk: str) -> bool:
         """Replaces exactly the key that `account` has. Raises `Conflict` if the new one has an account already."""
@@ -165,6 +165,17 @@ class Orders:
         tail = "WHERE status = 'processing' AND due_at <= ? ORDER BY due_at, id LIMIT ?"
         return self.store.select(ORDER, tail, now, limit)
 
+    def purge(self, before: int, limit: int) -> int:
+        """Deletes finished orders that expired before that time; answers how many."""
+        with self.store.transaction():
+            found = [row[0] for row in self.store.rows(_FINISHED_ORDERS, before, before, limit)]
+            if found:
+                marks = ", ".join("?" * len(found))
+                self.store.change(f"DELETE FROM acme_need WHERE order_id IN ({marks})", *found)  # noqa: S608 - marks
+                self.store.change(f"{_FREE_REPLACED} ({marks}))", *found)
+                self.store.change(f"DELETE FROM acme_order WHERE id IN ({marks})", *found)  # noqa: S608 - marks
+        return len(found)
+
 
 class Proofs:
     """Authorizations and their challenges."""
@@ -193,7 +204,7 @@ class Proofs:
     def usable(self, account_id: str, name: Name, until: int) -> Authorization:
         """A valid authorization of this account for this name that lasts until then. Raises `NotFound`."""
         tail = (
-            "WHERE account = ? AND value = ? AND status = 'valid' AND kind = ? AND expires > ? "
+            "WHERE account = ? AND value = ? AND status = 'valid' AND kind = ? AND expires > ? AND waived_by = '' "
             "ORDER BY expires DESC LIMIT 1"
         )
         values = (account_id, name.value, name.kind.value, until)
@@ -258,10 +269,11 @@ class Proofs:
         sql = "UPDATE acme_authorization SET status = 'deactivated' WHERE id = ? AND status IN ('pending', 'valid')"
         return self.store.change(sql, authorization_id) == 1
 
-    def deactivate_pending(self, account_id: str) -> int:
-        """Ends every authorization that an account has not proved yet."""
-        sql = "UPDATE acme_authorization SET status = 'deactivated' WHERE account = ? AND status = 'pending'"
-        return self.store.change(sql, account_id)
+    def close(self, account_id: str) -> int:
+        """Ends every authorization of an account: `pending` → `deactivated`, `valid` → `revoked`."""
+        sql = "UPDATE acme_authorization SET status = ? WHERE account = ? AND status = ?"
+        moves = (("deactivated", "pending"), ("revoked", "valid"))
+        return sum(self.store.change(sql, after, account_id, before) for after, before in moves)
 
     def expire(self, now: int) -> int:
         """`valid` → `expired` and `pending` → `invalid`, where the time is over."""
@@ -272,6 +284,17 @@ class Proofs:
         """Challenges whose try is overdue: its worker died, or could not begin."""
         tail = "WHERE status = 'processing' AND due_at <= ? ORDER BY due_at LIMIT ?"
         return self.store.select(CHALLENGE, tail, now, limit)
+
+    def purge(self, before: int, limit: int) -> int:
+        """Deletes authorizations that ended before that time and that no order needs, with their challenges."""
+        with self.store.transaction():
+            found = [row[0] for row in self.store.rows(_FINISHED_PROOFS, before, limit)]
+            if found:
+                marks = ", ".join("?" * len(found))
+                challenges = f"DELETE FROM acme_challenge WHERE authorization_id IN ({marks})"  # noqa: S608 - marks
+                self.store.change(challenges, *found)
+                self.store.change(f"DELETE FROM acme_authorization WHERE id IN ({marks})", *found)  # noqa: S608 - marks
+        return len(found)
 
 
 class Renewals:
@@ -308,7 +331,26 @@ class Renewals:
         found = self.store.rows(_REPLACE, serial, order.id, not_after, order.created_at)
         return int(found[0][0]) if found else 0
 
+    def purge(self, before: int, limit: int) -> int:
+        """Deletes windows that closed, and marks of certificates that ended, before that time."""
+        replaced = "DELETE FROM acme_replacement WHERE serial IN (SELECT serial FROM acme_replacement WHERE {} LIMIT ?)"
+        called = "DELETE FROM acme_renewal WHERE serial IN (SELECT serial FROM acme_renewal WHERE {} LIMIT ?)"
+        done = self.store.change(replaced.format("not_after < ?"), before, limit)
+        return done + self.store.change(called.format("ending < ?"), before, max(0, limit - done))
 
+
+_FINISHED_ORDERS = (
+    "SELECT id FROM acme_order WHERE (status = 'valid' AND expires < ?) OR (status = 'invalid' AND expires < ?) "
+    "ORDER BY id LIMIT ? {for_update}"
+)
+_FREE_REPLACED = (
+    "DELETE FROM acme_replacement WHERE order_id IN (SELECT id FROM acme_order WHERE status = 'invalid' AND id IN"
+)
+_FINISHED_PROOFS = (
+    "SELECT id FROM acme_authorization a WHERE status IN ('invalid', 'expired', 'deactivated', 'revoked') "
+    "AND expires < ? AND NOT EXISTS (SELECT 1 FROM acme_need n WHERE n.authorization_id = a.id) "
+    "ORDER BY id LIMIT ? {for_update}"
+)
 _CALL = (
     "INSERT INTO acme_renewal (serial, start, ending) VALUES (?, ?, ?) "
     "ON CONFLICT (serial) DO UPDATE SET start = excluded.start, ending = excluded.ending"

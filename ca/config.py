@@ -169,6 +169,15 @@ class CA(Section):
     intent_timeout: Seconds = Field(60, description="age at which an unfinished intent is abandoned", ge=10)
 
 
+class Limits(Section):
+    """How much an ACME client may ask for; 0 is no limit. Set them to what your clients need."""
+
+    orders_per_account: int = Field(100_000, ge=0, description="orders of one account in an hour")
+    orders_per_name: int = Field(100_000, ge=0, description="orders for one name in a day")
+    accounts_per_address: int = Field(10_000, ge=0, description="new accounts of an address (IPv6: a /64) in an hour")
+    failures: int = Field(100, ge=0, description="failures in a row that pause a name for an account")
+
+
 class Validation(Section):
     """How challenges are fetched, and where they may not go."""
 
@@ -196,8 +205,11 @@ class ACME(Section):
     website: PageIfAny = Field("", description="URL in the directory's meta")
     order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
     authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
+    eab_key_file: Path = Field(Path("state/eab.key"), description="the key that wraps HMAC keys in the database")
+    limits: Limits = Limits()
     renewal_poll: Seconds = Field(6 * 3600, description="how often clients look when to renew", ge=60)
     attempt_life: Seconds = Field(7 * 86400, description="time that each try of a challenge is kept")
+    retention: Seconds = Field(30 * 86400, description="time that finished orders and authorizations are kept")
     nonce_life: Seconds = Field(3600, description="time in which a nonce may be used")
     nonce_dir: Path = Field(Path("state/nonces"), description="folder of this node's used nonces; never shared")
     max_names: int = Field(100, ge=1, le=1000, description="names in one order")

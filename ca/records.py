@@ -391,6 +391,20 @@ class Publication:
     seq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BlockedKey:
+    """A public key that is known to be compromised, by the SHA-256 (hex) of its SubjectPublicKeyInfo.
+
+    `reported_by` is the actor who said so, `source` the certificate (serial) by whose revocation, empty for none.
+    """
+
+    spki_sha256: str
+    reported_by: str
+    blocked_at: int
+    source: str = ""
+    comment: str = ""
+
+
 # --- API tokens ---------------------------------------------------------------------------------
 
 

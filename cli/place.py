@@ -60,6 +60,12 @@ profiles = ["server", "short-lived"]
 # Without dns-persist-01: some clients stop at a challenge that has no token.
 challenges = ["http-01", "dns-01", "tls-alpn-01", "dns-account-01"]
 
+[acme.limits]
+# Nobody is held up in a demo.
+orders_per_account = 0
+orders_per_name = 0
+accounts_per_address = 0
+
 [acme.validation]
 # Clients on this machine answer http-01 at a port that needs no root.
 http_port = 5002

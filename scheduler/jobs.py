@@ -95,6 +95,11 @@ def expire_acme(authority: Authority, _fence: int) -> Report:
     return acme_server.expire(authority)
 
 
+def purge_acme(authority: Authority, _fence: int) -> Report:
+    """Deletes what ACME has been finished with for long: never a certificate, never a revocation."""
+    return acme_server.purge(authority)
+
+
 def sweep_orders(authority: Authority, _fence: int) -> Report:
     """Brings ACME orders to an end whose issuance broke off or waits for the HSM."""
     return acme_server.sweep_orders(authority)

@@ -48,5 +48,6 @@ TIMETABLE: tuple[Job, ...] = (
     Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),
     Job("take_survey", "scheduler.ocsp", jobs.take_survey),
     Job("expire_acme", "scheduler.expiry", jobs.expire_acme),
+    Job("purge_acme", "scheduler.expiry", jobs.purge_acme),
     Job("expire_idempotency", "scheduler.expiry", jobs.expire_idempotency),
 )

@@ -16,6 +16,7 @@ import structlog
 
 from acme_server import order_log, problems
 from acme_server.desk import Desk
+from acme_server.limits import pauses
 from acme_server.records import AccountStatus, Authorization, AuthorizationStatus, Challenge, ChallengeStatus
 from acme_server.validation import attempts, caa
 from acme_server.validation.causes import Cause
@@ -176,6 +177,7 @@ def _fail(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
         if not desk.proofs.fail_challenge(challenge, problems.text(error)):
             return
         if desk.proofs.make_invalid(authorization.id):
+            pauses.note_failure(desk, authorization)
             for order in waiting:
                 order_log.fail(desk, order, error, order_log.actor(order.account))
         desk.journal(_event("challenge.failed", challenge, authorization, verdict))

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
-from ca.authority import standing
+from ca.authority import compromised, standing
 from ca.authority.answers import publish_answers
 from ca.authority.desk import Desk
 from ca.errors import (
@@ -38,10 +38,10 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
     """Issues one certificate, stored, journalled and answered by OCSP when this returns.
 
     `within` runs inside transaction A, before the intent: it checks the asker's own rows under lock and may
-    raise. `after` runs inside transaction B. Raises `PolicyDenied` and `LintFailed` (nothing written but the
-    refusal's journal entry), `HSMUnavailable`, `ClockWrong`, `RevokeOnly` or `HSMBusy` (nothing signed),
-    `PossiblySigned` (the serial is lost), `Abandoned` (the sweep was faster). Calling it twice issues twice:
-    idempotency is the asker's row.
+    raise. `after` runs inside transaction B. Raises `BadPublicKey` for a compromised key, `PolicyDenied` and
+    `LintFailed` (nothing written but the refusal's journal entry), `HSMUnavailable`, `ClockWrong`, `RevokeOnly` or
+    `HSMBusy` (nothing signed), `PossiblySigned` (the serial is lost), `Abandoned` (the sweep was faster). Calling it
+    twice issues twice: idempotency is the asker's row.
     """
     desk.wall.demand()
     standing.demand_abreast(desk)
@@ -49,7 +49,7 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
     issuer = desk.active_issuer(request.issuer)
     prepared = _prepare(desk, request, profile, issuer)
     intent = _intent(desk, request, prepared, issuer)
-    _begin(desk, intent, profile, within)
+    _begin(desk, request, intent, profile, within)
     der = _sign(desk, intent, prepared, issuer)
     certificate = _certificate(desk, intent, der)
     _finish(desk, certificate, intent, after)
@@ -107,9 +107,10 @@ def _intent(desk: Desk, request: IssueRequest, prepared: Prepared, issuer: Issue
     )
 
 
-def _begin(desk: Desk, intent: Intent, profile: Profile, within: Within) -> None:
+def _begin(desk: Desk, request: IssueRequest, intent: Intent, profile: Profile, within: Within) -> None:
     with desk.store.transaction():
         standing.demand_confirmed(desk)
+        compromised.demand_sound(desk, request.public_key)
         within(intent)
         if desk.store.issuer(intent.issuer).state != "active":
             raise Conflict(f"{intent.issuer} no longer issues.", next_step="Ask again: its successor takes over.")

@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from ca import crl
+from ca.authority import compromised
 from ca.authority.answers import publish_answers
 from ca.authority.crls import try_list
 from ca.authority.desk import Desk
@@ -76,6 +77,7 @@ def record(desk: Desk, fact: Revocation, request_id: str = "") -> Revocation:
     fact = desk.store.revocation(fact.issuer, fact.serial)  # an upgrade keeps the time of the first one
     held = fact.reason is Reason.CERTIFICATE_HOLD
     desk.journal.append(_event("certificate.held" if held else "certificate.revoked", fact, request_id))
+    compromised.note_revocation(desk, fact)
     return fact
 
 

@@ -37,6 +37,7 @@ RIGHTS: Mapping[str, str] = {
     "held": _CHANGE,
     "mass_revocation": _CHANGE,
     "stopwatch": _CHANGE,
+    "blocked_key": "SELECT, INSERT, DELETE",
     "shard": _CHANGE,
     "ocsp": "SELECT, INSERT, UPDATE, DELETE",
     # publication
@@ -60,13 +61,16 @@ RIGHTS: Mapping[str, str] = {
     "schema_migration": "SELECT",
     # ACME
     "acme_account": _CHANGE,
-    "acme_order": _CHANGE,
-    "acme_need": _ADD,
-    "acme_authorization": _CHANGE,
-    "acme_challenge": _CHANGE,
+    "acme_order": "SELECT, INSERT, UPDATE, DELETE",  # what is finished goes; certificates and revocations never
+    "acme_need": "SELECT, INSERT, DELETE",
+    "acme_authorization": "SELECT, INSERT, UPDATE, DELETE",
+    "acme_challenge": "SELECT, INSERT, UPDATE, DELETE",
     "acme_attempt": "SELECT, INSERT, DELETE",
-    "acme_renewal": _CHANGE,
-    "acme_replacement": _CHANGE,
+    "acme_eab": "SELECT, INSERT, UPDATE (accounts, revoked_at)",
+    "acme_limit": "SELECT, INSERT, UPDATE, DELETE",
+    "acme_pause": "SELECT, INSERT, UPDATE, DELETE",
+    "acme_renewal": "SELECT, INSERT, UPDATE, DELETE",
+    "acme_replacement": "SELECT, INSERT, UPDATE, DELETE",
 }
 NUMBERED = ("event", "certificate")
 """Tables whose ids come from a sequence."""

@@ -1,6 +1,7 @@
 """`Store`: the records office with all its counters."""
 
 from ca.errors import StoreUnavailable
+from ca.store.blocklist import Blocklist
 from ca.store.certificates import Certificates
 from ca.store.database import POSTGRESQL, connect, disconnect, sqlite_path
 from ca.store.edge import translated
@@ -42,6 +43,7 @@ class Store(
     Masses,
     Stopwatches,
     Publications,
+    Blocklist,
     Tokens,
     People,
     Proposals,

@@ -3,6 +3,7 @@
 from ca.people import Passkey, Person, Proposal, SignIn
 from ca.records import (
     ApiToken,
+    BlockedKey,
     Certificate,
     Intent,
     Issuer,
@@ -32,6 +33,7 @@ EVENT = Shape("event", EventRow)
 PERSONAL = Shape("event_personal", Personal)
 LEAF = Shape("journal_leaf", Leaf)
 HEAD = Shape("journal_head", Head)
+BLOCKED_KEY = Shape("blocked_key", BlockedKey)
 API_TOKEN = Shape("api_token", ApiToken)
 LEASE = Shape("lease", Lease)
 JOB_RUN = Shape("job_run", JobRun)

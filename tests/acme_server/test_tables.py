@@ -102,8 +102,8 @@ def test_A23_only_the_key_that_is_held_is_changed(accounts: Accounts) -> None:
 
 
 def test_A24_a_deactivated_account_never_changes_again(accounts: Accounts) -> None:
-    assert accounts.deactivate("a1")
-    assert not accounts.deactivate("a1")
+    assert accounts.close("a1", AccountStatus.DEACTIVATED)
+    assert not accounts.close("a1", AccountStatus.DEACTIVATED)
     assert not accounts.set_contact("a1", "[]")
     assert not accounts.agree("a1", "x")
     assert not accounts.change_key(ACCOUNT, "new", "{}")
@@ -176,7 +176,7 @@ def test_A26_a_claim_needs_every_authorization_and_the_account(
     assert not claimed()
     orders.store.change("UPDATE acme_authorization SET status = 'valid'")
     assert claimed()
-    accounts.deactivate("a1")
+    accounts.close("a1", AccountStatus.DEACTIVATED)
     assert not claimed()
 
 
@@ -227,7 +227,7 @@ AUTHORIZATION_MOVES: dict[str, tuple[Callable[[Proofs], bool], set[str]]] = {
     "deactivated": (lambda proofs: proofs.deactivate("z1"), {"pending", "valid"}),
     "expire": (lambda proofs: proofs.expire(NOW + 100) == 1, {"pending", "valid"}),
     "not yet": (lambda proofs: proofs.expire(NOW + 99) == 1, set()),
-    "account": (lambda proofs: proofs.deactivate_pending("a1") == 1, {"pending"}),
+    "account": (lambda proofs: proofs.close("a1") == 1, {"pending", "valid"}),
 }
 
 

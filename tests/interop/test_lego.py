@@ -1,5 +1,6 @@
 """lego (Debian) obtains, renews and revokes; by http-01, tls-alpn-01 and dns-01, with wildcards and addresses."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def test_lego_obtains_renews_and_revokes(demo: Demo, home: Path, relying: Relyin
     lego("revoke", "--keep", "--reason", "4")
     relying.refuses(second, reason="superseded")
     relying.accepts(first, *NAMES)
+
+
+def test_lego_registers_with_an_external_account(demo: Demo, home: Path, relying: RelyingParty, port: int) -> None:
+    """A-22: identifier and key as 'certwright acme eab create' prints them."""
+    program = need("lego")
+    name = "eab.lego.localhost"
+    made = json.loads(demo.certwright("acme", "eab", "create", "lego", "--allow", name, "--json"))
+    env = environment(home, LEGO_CA_CERTIFICATES=str(demo.root), LEGO_PATH=str(home / "lego"))
+    who = ("--server", demo.directory, "--accept-tos", "--email", "ops@lego.localhost")
+    binding = ("--eab", "--kid", made["id"], "--hmac", made["hmac_key"])
+    where = ("--http", "--http.port", f"127.0.0.1:{port}", "--domains", name)
+    run(program, *who, *binding, *where, "run", env=env)
+    files = home / "lego" / "certificates"
+    relying.accepts(Chain.read(files / f"{name}.crt"), name, key=files / f"{name}.key")
+    rows = json.loads(demo.certwright("acme", "eab", "list", "--json"))
+    assert [row["accounts"] for row in rows if row["id"] == made["id"]] == [1]
 
 
 def test_lego_obtains_by_tls_alpn_01(demo: Demo, home: Path, relying: RelyingParty, alpn_port: int) -> None:

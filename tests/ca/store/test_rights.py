@@ -17,7 +17,7 @@ from tests.conftest import Cluster
 ROOT = Path(__file__).parents[3]
 UPSERTED = (
     *("lease", "job_run", "setting", "publication", "shard", "throttle"),
-    *("acme_renewal", "acme_replacement"),
+    *("acme_renewal", "acme_replacement", "acme_limit"),
 )
 """Changed by ON CONFLICT."""
 
