@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from acme_server import accounts, authorizations, certificates, directory, explanations, orders, renewal_info
+from acme_server import accounts, authorizations, certificates, directory, explanations, new_order, orders, renewal_info
 from acme_server.desk import Answer
 from acme_server.limits import pauses
 from acme_server.urls import PREFIX
@@ -61,7 +61,7 @@ ROUTES = (
     Route("/acct/<account_id>/orders", accounts.list_orders),
     Route("/acct/<account_id>/orders/<after>", accounts.list_orders),
     Route("/key-change", accounts.change_key),
-    Route("/new-order", orders.place),
+    Route("/new-order", new_order.place),
     Route("/new-authz", authorizations.request),
     Route("/order/<order_id>", orders.show),
     Route("/order/<order_id>/finalize", orders.finalize),
@@ -76,7 +76,7 @@ ROUTES = (
     Route("/resume/<token>", pauses.page, Knock.BY_PERSON),
     Route("/revoke-cert", certificates.revoke, Knock.BY_EITHER),
     Route("/<profile>/directory", directory.show, Knock.OPENLY),
-    Route("/<profile>/new-order", orders.place),
+    Route("/<profile>/new-order", new_order.place),
     Route("/<profile>/new-authz", authorizations.request),
 )
 """The first that fits counts."""

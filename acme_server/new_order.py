@@ -1,0 +1,162 @@
+"""newOrder: which names, by which profile, proved how, and against which limits (RFC 8555 §7.4)."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from acme_server import identifiers, issuance, order_log, payloads, replacement
+from acme_server.authorizations import REUSE_MARGIN, new_authorization, waive
+from acme_server.desk import Answer, Asked, Desk
+from acme_server.directory import demand_profile
+from acme_server.eab.credential import Credential
+from acme_server.eab.tables import Credentials
+from acme_server.errors import InvalidProfile, Malformed
+from acme_server.limits import pauses, rates
+from acme_server.limits.rates import Limit
+from acme_server.orders import shown
+from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
+from acme_server.validation import kinds
+from ca.errors import NotFound, PolicyDenied
+from ca.profiles import Profile, certificate_period
+from ca.records import Issuer, Name
+
+
+def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
+    """newOrder (§7.4): names that are permitted, each with a valid authorization of this account or a new one.
+
+    Raises `Malformed`, `UnsupportedIdentifier`, `RejectedIdentifier`, `UserActionRequired`, `InvalidProfile` or
+    `NotFound` for a profile that is not offered, and what `replacement` raises.
+    """
+    desk.demand_terms(asked.by)
+    bound = Credentials(desk.store).get(asked.by.eab) if asked.by.eab else None
+    order = _wanted(desk, asked, profile, bound)
+    waiver = _waiver(desk, asked, order, bound)
+    pauses.demand_none(desk, asked.by, order.identifiers)
+    replaced = replacement.replaced_by(desk, order) if order.replaces else None
+    with desk.store.transaction():
+        if waiver:
+            found = [waive(desk, order, name, waiver) for name in order.identifiers]
+        else:
+            found = [_authorization(desk, order, name) for name in order.identifiers]
+        order = _over(order, found)
+        desk.orders.add(order)
+        renews = replacement.mark(desk, replaced, order) if replaced else False
+        rates.take(desk.store, _limits(desk, order, bound, renews), order.created_at)
+        desk.journal(order_log.event("order.created", order, asked.by.actor, request_id=asked.request_id))
+    return shown(desk, order, 201)
+
+
+def _limits(desk: Desk, order: Order, bound: Credential | None, renews: bool) -> Iterator[Limit]:
+    """What an order counts against. A renewal of the very same names is free of all but its credential's quota."""
+    if bound and bound.quota:
+        yield rates.orders_by(bound.id, bound.quota)
+    limits = desk.config.acme.limits
+    if not renews:
+        yield rates.orders_of(order.account, limits.orders_per_account)
+        for name in order.identifiers if limits.orders_per_name else ():
+            yield rates.orders_for(name, limits.orders_per_name)
+
+
+def _waiver(desk: Desk, asked: Asked, order: Order, bound: Credential | None) -> Credential | None:
+    """The credential that vouches for the names of this order without a proof, if there is one."""
+    if bound and bound.waives(desk.authority.profile(order.profile), asked.address, order.created_at):
+        return bound
+    return None
+
+
+def _wanted(desk: Desk, asked: Asked, directory: str, bound: Credential | None) -> Order:
+    """The order without its authorizations; its own profile counts, else that of the directory that led here."""
+    wanted = payloads.read(asked.payload, payloads.NewOrder)
+    profile_name = _chosen(desk, wanted.profile) if wanted.profile else demand_profile(desk, directory)
+    if bound:
+        _demand_scope(bound, profile_name)
+    profile, issuer = desk.authority.profile(profile_name), desk.authority.active_issuer()
+    names = identifiers.parse(
+        wanted.identifiers,
+        desk.config.acme.max_names,
+        partial(_permit, desk, profile, issuer, bound),
+    )
+    now = desk.now()
+    order = Order(
+        id=secrets.token_urlsafe(16),
+        account=asked.by.id,
+        status=OrderStatus.PENDING,
+        profile=profile_name,
+        identifiers=names,
+        authorizations=(),
+        not_before=_time(wanted.not_before, "notBefore"),
+        not_after=_time(wanted.not_after, "notAfter"),
+        expires=now + desk.config.acme.order_life,
+        created_at=now,
+        replaces=wanted.replaces or "",
+    )
+    _demand_period(order, profile, issuer, now)
+    return order
+
+
+def _permit(desk: Desk, profile: Profile, issuer: Issuer, bound: Credential | None, name: Name) -> None:
+    """Raises `PolicyDenied` for a name that is not to be had, `BadName` for one that no challenge here can prove."""
+    desk.authority.policy.permit_name(name, profile, issuer)
+    if bound:
+        bound.permit_name(name)
+    kinds.demand_provable(desk.config, name)
+
+
+def _demand_scope(bound: Credential, profile: str) -> None:
+    try:
+        bound.permit_profile(profile)
+    except PolicyDenied as denied:
+        raise InvalidProfile(denied.detail, next_step=denied.next_step) from None
+
+
+def _chosen(desk: Desk, profile: str) -> str:
+    try:
+        return demand_profile(desk, profile)
+    except NotFound as error:
+        raise InvalidProfile(error.detail, next_step=error.next_step) from None
+
+
+def _time(text: str | None, member: str) -> int:
+    """Epoch seconds of RFC 3339, 0 for none. Raises `Malformed`."""
+    if not text:
+        return 0
+    refused = Malformed(f"{member} is no time of RFC 3339 in whole seconds.", next_step="Write 2030-01-02T03:04:05Z.")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise refused from None
+    if moment.tzinfo is None or moment.microsecond or moment.year < 1971:
+        raise refused
+    return int(moment.timestamp())
+
+
+def _demand_period(order: Order, profile: Profile, issuer: Issuer, now: int) -> None:
+    """notBefore and notAfter are honoured to the second, or the order is refused now."""
+    if not (order.not_before or order.not_after):
+        return
+    request = issuance.request_for(order, b"", "")
+    try:
+        profile.period(request, now, certificate_period(issuer.certificate))
+    except PolicyDenied as denied:
+        raise Malformed(denied.detail, next_step=denied.next_step or "Leave notBefore and notAfter out.") from None
+
+
+def _authorization(desk: Desk, order: Order, name: Name) -> Authorization:
+    """One that the account has already and that lasts, else a new one that lasts as long as the order."""
+    try:
+        return desk.proofs.usable(order.account, name, order.created_at + REUSE_MARGIN)
+    except NotFound:
+        return new_authorization(desk, order.account, name, order.expires)
+
+
+def _over(order: Order, found: list[Authorization]) -> Order:
+    """The order over these authorizations: ready if all are valid, and never lasting longer than one of them."""
+    ready = all(one.status is AuthorizationStatus.VALID for one in found)
+    return replace(
+        order,
+        status=OrderStatus.READY if ready else OrderStatus.PENDING,
+        authorizations=tuple(one.id for one in found),
+        expires=min(order.expires, *(one.expires for one in found)),
+    )
