@@ -1,6 +1,6 @@
 """Where validation may connect to: the one address policy (CONTRACT.md; LESSONS: Vault CVE-2026-5052).
 
-In this order, and for every address that hides inside another (IPv4-mapped, 6to4, NAT64, Teredo):
+In this order, and for every address that hides inside another (IPv4-mapped, 6to4, NAT64, SIIT, Teredo, ISATAP):
 
 1. the deny list wins over everything: metadata services of clouds, `acme.validation.deny_networks`, and this
    product's own doors (an address together with its port);
@@ -79,7 +79,12 @@ SPECIAL = _networks(
     "ff00::/8",
 )
 _IPV6_ORDINARY = _networks("2000::/3", "fc00::/7", "64:ff9b::/96")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LAST_32 = _networks("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")
+"""NAT64 (RFC 6052, RFC 8215), SIIT (RFC 2765) and IPv4-compatible: the last 32 bits are an IPv4 address."""
+
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""RFC 5214 §6.1: behind these 32 bits, whatever the prefix."""
+
 _LOW_32 = 2**32 - 1
 _LOOPBACK = _networks("127.0.0.0/8", "::1/128")
 
@@ -158,7 +163,8 @@ def unwrapped(address: Address) -> Iterator[Address]:
         yield address.sixtofour
     if address.teredo:
         yield from address.teredo
-    if address in _NAT64 or (int(address) <= _LOW_32 and not address.is_loopback):
+    translated = _inside(address, _LAST_32) and not address.is_loopback
+    if translated or (int(address) >> 32) & _LOW_32 in _ISATAP:
         yield ipaddress.IPv4Address(int(address) & _LOW_32)
 
 

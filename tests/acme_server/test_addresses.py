@@ -3,6 +3,8 @@
 import ipaddress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acme_server.errors import AddressDenied
 from acme_server.validation.addresses import METADATA, AddressPolicy, Door, is_special, policy, unwrapped
@@ -84,6 +86,10 @@ WRAPPED = {
     "mapped": "::ffff:{v4}",
     "compatible": "::{v4}",
     "NAT64": "64:ff9b::{v4}",
+    "local NAT64": "64:ff9b:1:7::{v4}",
+    "SIIT": "::ffff:0:{v4}",
+    "ISATAP": "2a00:1450::5efe:{v4}",
+    "ISATAP of a global address": "fd00::200:5efe:{v4}",
     "6to4": "2002:{hex}::1",
     "Teredo client": "2001:0:808:808:8000:63bf:{not_hex}",
     "Teredo server": "2001:0:{hex}:8000:63bf:f7f7:f7f7",
@@ -99,7 +105,7 @@ def disguised(how: str, v4: str) -> str:
 @pytest.mark.parametrize("how", WRAPPED)
 @pytest.mark.parametrize("inner", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0"])
 def test_A32_no_disguise_helps(how: str, inner: str) -> None:
-    rules = with_settings(allow_networks=["2001::/32", "::/96"])
+    rules = with_settings(allow_networks=["2001::/32", "::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"])
     assert not allowed(rules, disguised(how, inner))
 
 
@@ -180,3 +186,10 @@ def test_what_python_calls_unreachable_is_special_too() -> None:
                                    ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
                                    if ipaddress.ip_network(net).version == version)  # fmt: skip
                 assert is_special(address) or unique_local, address
+
+
+@given(st.sampled_from(sorted(WRAPPED)), st.ip_addresses(v=4))
+def test_A32_an_address_in_disguise_is_never_freer_than_itself(how: str, inner: ipaddress.IPv4Address) -> None:
+    """Whatever is opened for IPv6: what is closed to an IPv4 address is closed to each of its disguises."""
+    rules = with_settings(allow_networks=["::/0"], deny_networks=["10.0.0.0/8"])
+    assert allowed(rules, str(inner)) or not allowed(rules, disguised(how, str(inner)))

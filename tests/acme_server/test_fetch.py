@@ -1,5 +1,6 @@
 """The fetch of a challenge, against servers that misbehave in every way (A-31, A-32)."""
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -203,6 +204,27 @@ def test_A32_each_redirect_s_address_is_checked(zone: net.Zone) -> None:
         answer = ask(fetching(site.port, zone))
     assert answer.error == "unauthorized"
     assert "metadata" in answer.detail
+
+
+def test_A32_a_name_that_moves_between_two_steps_is_judged_anew(zone: net.Zone) -> None:
+    """DNS rebinding: the host redirects to itself, and lies inside by then."""
+
+    def move(channel: socket.socket, head: bytes) -> None:
+        zone.names[HOST] = ["169.254.169.254"]
+        net.redirect("/latest/meta-data/")(channel, head)
+
+    with net.site(move) as site:
+        answer = ask(fetching(site.port, zone))
+    assert answer.error == "unauthorized"
+    assert len(site.requests) == 1
+
+
+def test_A32_one_address_inside_does_not_open_the_next(zone: net.Zone) -> None:
+    """A name with one good and one bad address: the bad one is never connected to, whatever becomes of the good one."""
+    zone.names[HOST] = ["127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254"]
+    answer = ask(fetching(net.closed_port(), zone))
+    tried = [step.outcome for step in answer.trail if step.deed is Deed.CONNECT]
+    assert sorted(tried) == ["denied", "denied", "refused"]
 
 
 def test_A32_own_names_are_refused_in_redirects(zone: net.Zone) -> None:
