@@ -58,7 +58,7 @@ def _start(folder: Path, http_port: int, concurrency: int = 64) -> Running:
     command = [sys.executable, "-m", "acme_server.validation.fetcher", "--config", str(file)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     running = Running(process, folder / "run" / "fetcher.sock")
-    for _ in range(200):
+    for _ in range(600):
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(running.path)) == 0:
                 return running
