@@ -9,6 +9,7 @@ import click
 from ca.errors import BadRequest
 from cli.backup import bar, new_file, shown
 from cli.output import answer, facts
+from cli.privileges import prepare_places
 from cli.session import Session, command, operator
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _restore(session: Session, sealed: "Sealed", folder: Path) -> None:
         answer(session, {"dry_run": True, **shape}, f"Would restore the backup of {shape['made_at']}.")
         return
     session.confirm(f"Restore the backup of {shape['made_at']} ({shape['certificates']} certificates)?")
+    prepare_places(session.config)
     records.bring_up_to_date(session.config)
     owner = records.Store.open(url)
     try:

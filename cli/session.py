@@ -71,8 +71,10 @@ class Session:
 
 
 def operator() -> Actor:
-    """The person at this command line: the login name of the process's user."""
-    return Actor("operator", pwd.getpwuid(os.getuid()).pw_name)
+    """The person at this command line: the login name of the process's user, and with sudo that of who called it."""
+    name = pwd.getpwuid(os.getuid()).pw_name
+    caller = os.environ.get("SUDO_USER", "") if os.getuid() == 0 else ""
+    return Actor("operator", f"{caller} (sudo)" if caller else name)
 
 
 def command(*, changes: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
