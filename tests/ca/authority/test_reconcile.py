@@ -13,7 +13,7 @@ from cryptography import x509
 from ca import crl
 from ca.authority import Authority, watch
 from ca.authority.reconcile import Finding, Reconciliation
-from ca.errors import PossiblySigned
+from ca.errors import PossiblySigned, RevokeOnly
 from ca.keys import ledger
 from ca.keys.checkpoint import Checkpoint
 from ca.keys.ledger import Entry
@@ -146,15 +146,6 @@ def test_a_withdrawn_intent_with_a_signature_is_named(authority: Authority, new:
     assert "withdrawn" in found.why
 
 
-def test_a_head_that_the_journal_never_had_is_named(authority: Authority, new: list[Finding]) -> None:
-    settle(authority)
-    head = authority.store.last_head()
-    forged = Checkpoint(head.origin, head.size + 1, bytes(32))
-    authority.signer.sign("journal-g1", SignKind.CHECKPOINT, forged.text())
-    (found,) = new
-    assert "never had this head" in found.why
-
-
 def test_records_without_a_signature_are_named(authority: Authority, new: list[Finding], tmp_path: Path) -> None:
     shutil.copytree(folder(authority), tmp_path / "ledger")
     certificate = authority.issue(a_request())
@@ -266,3 +257,16 @@ def test_a_theft_raises_an_alarm_by_itself_and_once(authority: Authority, thief:
     assert len(alarms()) == before + 2
     assert alarms()[-1] == alarms()[-2] + 1
     assert metrics.DIFFERENCES._value.get() == alarms()[-1]
+
+
+def test_a_head_that_the_journal_never_had_is_named_and_stops_the_issuing(
+    world: World, authority: Authority, new: list[Finding]
+) -> None:
+    settle(authority)
+    head = authority.store.last_head()
+    forged = Checkpoint(head.origin, head.size + 1, bytes(32))
+    authority.signer.sign("journal-g1", SignKind.CHECKPOINT, forged.text())
+    (found,) = new
+    assert "never had this head" in found.why
+    with pytest.raises(RevokeOnly, match="set back"):  # for all that is known the records are behind
+        world.open().issue(a_request())
