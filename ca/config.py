@@ -178,6 +178,16 @@ class Limits(Section):
     failures: int = Field(100, ge=0, description="failures in a row that pause a name for an account")
 
 
+class OCSP(Section):
+    """Answers about single certificates."""
+
+    presign: Literal["asked", "all"] = Field(
+        "asked",
+        description="SHA-256 answers: signed when asked for, or all ahead (no signer in reach of the status plane)",
+    )
+    live_per_second: int = Field(200, ge=0, description="answers that a status process has signed live, a second")
+
+
 class Validation(Section):
     """How challenges are fetched, and where they may not go."""
 
@@ -299,6 +309,7 @@ class Config(BaseSettings):
     hsm: HSM = HSM()
     signer: Signer = Signer()
     ca: CA = CA()
+    ocsp: OCSP = OCSP()
     acme: ACME = ACME()
     ui: UI = UI()
     audit: Audit = Audit()

@@ -34,6 +34,15 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
+BLOCKING = "certwright.blocking"
+"""In the environ of an application that runs on the event loop: may it wait for something? "ask": say so by raising
+`MustBlock`; "yes", on a thread; "no": no thread is free, do without. Absent where the gate is not in front."""
+
+
+class MustBlock(Exception):
+    """The application would have to wait: it is called again on a thread, or told to do without."""
+
+
 class Transport(Protocol):
     """What the gate uses of Granian's RSGI protocol object."""
 
@@ -44,13 +53,16 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a process is ready to spend. `threads` 0: the application never blocks and runs on the event loop."""
+    """What a process is ready to spend. `threads` 0: the application does not block and runs on the event loop, but for
+    at most `blocking` requests at a time that have to wait.
+    """
 
     body: int
     body_seconds: float = 10.0
     request_seconds: float = 60.0
     threads: int = 0
     waiting: int = 128
+    blocking: int = 0
 
 
 class Answer(NamedTuple):
@@ -96,6 +108,8 @@ class Gate:
         self.bounds = bounds
         self._crew = ThreadPoolExecutor(bounds.threads, "request") if bounds.threads else None
         self._places = threading.BoundedSemaphore(bounds.threads + bounds.waiting)
+        self._waiters = ThreadPoolExecutor(bounds.blocking, "blocking") if bounds.blocking else None
+        self._free = bounds.blocking
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian calls it when the worker's loop is there."""
@@ -144,7 +158,7 @@ class Gate:
 
     async def _call(self, environ: Environ) -> Answer:
         if self._crew is None:
-            return call(self.application, environ)
+            return await self._on_loop(environ)
         if not self._places.acquire(blocking=False):
             return BUSY
         job = self._crew.submit(call, self.application, environ)
@@ -154,6 +168,23 @@ class Gate:
                 return await asyncio.wrap_future(job)
         except TimeoutError:
             return TOO_SLOW
+
+    async def _on_loop(self, environ: Environ) -> Answer:
+        """At once, or on a thread if it has to wait and one is free. The body, if any, is read anew each time."""
+        environ[BLOCKING] = "ask"
+        try:
+            return call(self.application, environ)
+        except MustBlock:
+            environ["wsgi.input"].seek(0)
+        if self._waiters is None or not self._free:
+            environ[BLOCKING] = "no"
+            return call(self.application, environ)
+        environ[BLOCKING] = "yes"
+        self._free -= 1
+        try:
+            return await asyncio.wrap_future(self._waiters.submit(call, self.application, environ))
+        finally:
+            self._free += 1
 
 
 async def _read_some(transport: Transport, bound: int, *, keep: bool = True) -> bytes:
@@ -197,6 +228,8 @@ def call(application: Application, environ: Environ) -> Answer:
     """Runs a WSGI application to its end; whatever it raises is logged and answered with 500."""
     try:
         return _call(application, environ)
+    except MustBlock:
+        raise
     except Exception:  # noqa: BLE001 - the edge of a request
         structlog.get_logger().exception("request.failed", path=environ["PATH_INFO"])
         return BROKEN

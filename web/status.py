@@ -1,14 +1,15 @@
 """The status plane: what relying parties fetch over plain HTTP, and nothing else (CONTRACT.md, "URLs (plain HTTP)").
 
-A process of its own without database, keys or credentials: it reads the publication folder and nothing more.
-The application is a bare WSGI callable that never blocks; see `docs/status-plane.md` for its manners.
+A process of its own without database, keys or credentials: it reads the publication folder, and may ask the signer to
+say again what lies there (`web.live`). The application is a bare WSGI callable that waits for nothing else; see
+`docs/status-plane.md` for its manners.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cryptography import x509
 
@@ -17,22 +18,26 @@ from ca.clock import Clock, system_clock
 from ca.config import Config
 from ca.errors import BadRequest, NotFound, Unavailable
 from ca.folder import Folder
-from ca.ocsp.paths import answer_path, cert_id
+from ca.ocsp.paths import CertID, answer_path, cert_id
 from ca.ocsp.refusals import malformed_request, try_later, unauthorized
-from ca.ocsp.request import from_path, parse_request
+from ca.ocsp.request import OCSPQuery, from_path, parse_request
 from web import metrics
-from web.caching import Headers, Reply, reply
-from web.gate import Bounds, Gate
+from web.caching import Headers, Reply, Shelved, reply
+from web.gate import BLOCKING, Bounds, Gate, MustBlock
 from web.listener import Address, Listener, serve
 from web.shelf import Shelf
 
 if TYPE_CHECKING:
     from web.counters import StatusCounts
+    from web.live import Live
 
 MAX_REQUEST = 4096
 """Octets of an OCSP request, in a POST's body or (as base64) in a GET's path."""
 
-BOUNDS = Bounds(body=MAX_REQUEST, body_seconds=5.0)
+MAX_JOINED = 16
+"""Certificates that one request may ask about and get an answer."""
+
+BOUNDS = Bounds(body=MAX_REQUEST, body_seconds=5.0, blocking=4)
 
 READ = ("GET", "HEAD")
 UNCACHED = ("cache-control", "no-store")
@@ -40,7 +45,16 @@ UNCACHED = ("cache-control", "no-store")
 Environ = Mapping[str, Any]
 StartResponse = Callable[[str, Headers], Any]
 Outcome = Literal[
-    "ok", "not_modified", "unauthorized", "try_later", "malformed", "not_found", "method", "refused", "unavailable"
+    "ok",
+    "live",
+    "not_modified",
+    "unauthorized",
+    "try_later",
+    "malformed",
+    "not_found",
+    "method",
+    "refused",
+    "unavailable",
 ]
 Result = tuple[Outcome, Reply]
 """What the metrics call it, and the answer."""
@@ -49,10 +63,12 @@ Result = tuple[Outcome, Reply]
 class StatusPlane:
     """The WSGI application. Shared between threads at will."""
 
-    def __init__(self, folder: Folder, clock: Clock, counts: "StatusCounts") -> None:
+    def __init__(self, folder: Folder, clock: Clock, counts: "StatusCounts", live: "Live | None" = None) -> None:
         self.shelf = Shelf(folder)
         self.clock = clock
         self._counts = counts
+        self._live = live
+        self._issuers: dict[str, tuple[Shelved, x509.Certificate]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answers by the table `DOORS`; every other path is 404, every other method 405."""
@@ -74,27 +90,71 @@ class StatusPlane:
 
     def ocsp_post(self, environ: Environ, _: str) -> Result:
         """RFC 6960 A.1: the request is the body."""
-        return self._ocsp(environ, _path_of_der, environ["wsgi.input"].read(MAX_REQUEST))
+        return self._ocsp(environ, _read_der, environ["wsgi.input"].read(MAX_REQUEST))
 
     def ocsp_get(self, environ: Environ, encoded: str) -> Result:
         """RFC 5019 §5: base64 in the path, with what clients do to it: slashes, blanks, other alphabets."""
         if len(encoded) > MAX_REQUEST:
             return _malformed()
-        return self._ocsp(environ, _path_of_text, encoded)
+        return self._ocsp(environ, _read_text, encoded)
 
-    def _ocsp(self, environ: Environ, path_of: Callable[[Any], str], request: bytes | str) -> Result:
-        """The pre-signed answer; whatever has none gets a short unsigned one with HTTP 200."""
+    def _ocsp(self, environ: Environ, read: Callable[[Any], "Asked"], request: bytes | str) -> Result:
+        """The pre-signed answer, or one that is signed live; what has neither gets an unsigned one with HTTP 200."""
         try:
-            path = path_of(request)
+            asked = read(request)
         except BadRequest:
             return _malformed()
         except NotFound:
             return _unauthorized()
-        shelved = self.shelf.find(path)
-        if shelved is None:
-            return _unauthorized()
+        shelved = self.shelf.find(asked.path) if asked.path else None
         now = self.clock()
-        return _try_later() if shelved.expired(now) else _good(reply(shelved, environ, now))
+        if shelved is None or asked.query.nonce or shelved.expired(now):
+            return self._said_again(environ, asked.query)
+        return _good(reply(shelved, environ, now))
+
+    def _said_again(self, environ: Environ, query: OCSPQuery) -> Result:
+        """What is published about each certificate, in one answer that the signer makes now; without signer what is
+        published as it stands, if that fits, or tryLater. Of a certificate that nothing is known of: unauthorized."""
+        now = self.clock()
+        found = [self._published(one) for one in query.cert_ids[: MAX_JOINED + 1]]
+        known = [one for one in found if one is not None]
+        if len(known) < len(found) or len(known) > MAX_JOINED:
+            return _unauthorized()
+        if any(one.expired(now) for one in known):
+            return _try_later()
+        try:
+            return "live", _refusal(self._ask(environ, query, known))
+        except Unavailable:
+            fits = len(known) == 1 and query.cert_ids[0].algorithm == "sha1"
+            return _good(reply(known[0], environ, now)) if fits else _try_later()
+
+    def _ask(self, environ: Environ, query: OCSPQuery, published: Sequence[Shelved]) -> bytes:
+        if self._live is None or environ.get(BLOCKING) == "no":
+            raise Unavailable("No signer is within reach.")
+        if environ.get(BLOCKING) == "ask":
+            raise MustBlock
+        bodies = [one.publication.body for one in published]
+        return self._live.answer(bodies, [one.algorithm for one in query.cert_ids], query.nonce)
+
+    def _published(self, asked: CertID) -> Shelved | None:
+        """The pre-signed answer about the same certificate."""
+        if asked.algorithm == "sha1":
+            return self.shelf.find(answer_path(asked))
+        for issuer in self._published_issuers():
+            if cert_id(issuer, asked.serial, asked.algorithm) == asked:
+                return self.shelf.find(answer_path(cert_id(issuer, asked.serial, "sha1")))
+        return None
+
+    def _published_issuers(self) -> Iterator[x509.Certificate]:
+        for name in self.shelf.names("ca"):
+            shelved = self.shelf.find(name) if name.endswith(".cer") else None
+            if shelved is None:
+                continue
+            known = self._issuers.get(name)
+            if known is None or known[0] is not shelved:
+                known = shelved, x509.load_der_x509_certificate(shelved.publication.body)
+                self._issuers[name] = known
+            yield known[1]
 
     def staple(self, environ: Environ, serial: str) -> Result:
         """The answer of a serial for servers that take a file (HAProxy, Envoy); 404 when there is no current one."""
@@ -107,10 +167,8 @@ class StatusPlane:
 
     def _answers(self, serial: int) -> Iterator[str]:
         """Where the answer of a serial lies under each published issuer."""
-        for name in self.shelf.names("ca"):
-            issuer = self.shelf.find(name) if name.endswith(".cer") else None
-            if issuer is not None:
-                yield answer_path(cert_id(x509.load_der_x509_certificate(issuer.publication.body), serial, "sha1"))
+        for issuer in self._published_issuers():
+            yield answer_path(cert_id(issuer, serial, "sha1"))
 
     def file(self, environ: Environ, path: str) -> Result:
         """A published file: CRLs (with ranges), certificates, chains, roots."""
@@ -157,14 +215,35 @@ _REMEMBERED = 8192
 _SHORT = 255
 
 
-def _path_of_der(der: bytes) -> str:
+class Asked(NamedTuple):
+    """What a request asks, and the path of the answer that fits it as it is; empty where none can."""
+
+    query: OCSPQuery
+    path: str
+
+
+class _Singular(Exception):
+    """Carries what is asked once past the memory, which keeps what functions answer, and not what they raise."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self.asked = asked
+
+
+def _read_der(der: bytes) -> Asked:
     """Raises what `parse_request` raises."""
-    return _remember_der(der) if len(der) <= _SHORT else answer_path(parse_request(der).cert_id)
+    try:
+        return _remember_der(der) if len(der) <= _SHORT else _ask(der)
+    except _Singular as once:
+        return once.asked
 
 
-def _path_of_text(encoded: str) -> str:
+def _read_text(encoded: str) -> Asked:
     """Raises what `from_path` and `parse_request` raise."""
-    return _remember_text(encoded) if len(encoded) <= _SHORT else _path_of_der(_decode(encoded))
+    try:
+        return _remember_text(encoded) if len(encoded) <= _SHORT else _ask(_decode(encoded))
+    except _Singular as once:
+        return once.asked
 
 
 def _decode(encoded: str) -> bytes:
@@ -172,13 +251,24 @@ def _decode(encoded: str) -> bytes:
 
 
 @lru_cache(_REMEMBERED)
-def _remember_der(der: bytes) -> str:
-    return answer_path(parse_request(der).cert_id)
+def _remember_der(der: bytes) -> Asked:
+    return _plain(_ask(der))
 
 
 @lru_cache(_REMEMBERED)
-def _remember_text(encoded: str) -> str:
-    return answer_path(parse_request(_decode(encoded)).cert_id)
+def _remember_text(encoded: str) -> Asked:
+    return _plain(_ask(_decode(encoded)))
+
+
+def _plain(asked: Asked) -> Asked:
+    if asked.query.nonce or not asked.path:
+        raise _Singular(asked)
+    return asked
+
+
+def _ask(der: bytes) -> Asked:
+    query = parse_request(der)
+    return Asked(query, answer_path(query.cert_ids[0]) if len(query.cert_ids) == 1 else "")
 
 
 # --- the outcomes -------------------------------------------------------------------------------
@@ -274,8 +364,10 @@ def _door(path: str) -> tuple[Door, str]:
 def application(config: Config, clock: Clock = system_clock) -> StatusPlane:
     """The WSGI callable over the publication folder of a configuration."""
     from web.counters import StatusCounts
+    from web.live import Live
 
-    return StatusPlane(Folder(config.path(config.ca.publication_dir)), clock, StatusCounts())
+    live = Live(config.path(config.signer.socket), config.ocsp.live_per_second) if config.ocsp.live_per_second else None
+    return StatusPlane(Folder(config.path(config.ca.publication_dir)), clock, StatusCounts(), live)
 
 
 def make_gate(config: Config) -> Gate:

@@ -4,9 +4,10 @@ A stored answer's version is `generation << 40 | thisUpdate`: each revocation ra
 so an answer that was made before it can never replace one that was made after it (INC-02).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from cryptography import x509
 
@@ -15,7 +16,7 @@ from ca.authority.report import Report
 from ca.errors import CAError, HSMError, NotFound, StalePublication, StoreUnavailable
 from ca.ocsp import ALGORITHMS, answer_path, cert_id
 from ca.ocsp.response import Status, answer
-from ca.records import SYSTEM, Event, Issuer, Publication, Responder, SignKind, serial_hex
+from ca.records import SYSTEM, Certificate, Event, Issuer, Publication, Responder, SignKind, serial_hex
 from ca.store import OcspMark
 
 BACKDATE = 60
@@ -25,6 +26,21 @@ An answer that tells of a revocation is never dated before it.
 """
 
 BATCH = 64
+LIMIT = 10_000
+"""Answers of one run and issuer: with a run each minute, enough for several million certificates a day."""
+
+SPREAD = 4096
+"""Places in the last eighth of half a life over which answers are made again."""
+
+FIRST_GENERATION = 1
+"""The generation that `Store.begin` gives to a serial."""
+
+PRESIGNED = "sha1"
+"""What all stapling servers ask by (STANDARDS §4)."""
+
+Wanted = Callable[[x509.Certificate, Status], tuple[str, ...]]
+"""Which hash algorithms an answer is signed for."""
+
 _SIGNERS = 4
 
 
@@ -38,7 +54,29 @@ def publish_answers(desk: Desk, issuer: str, serials: Iterable[int], fence: int 
     return _publish(desk, desk.store.issuer(issuer), marks, fence)
 
 
-def refresh_answers(desk: Desk, limit: int = 1000, fence: int = 0) -> Report:
+def first_answers(desk: Desk, issuer: Issuer, serial: int) -> list[Publication]:
+    """The first answers of a serial whose certificate is signed and about to be stored; `file_first` publishes them.
+
+    Without HSM none: the mark stays, the scheduler publishes it, and until then OCSP says unauthorized.
+    """
+    mark = OcspMark(issuer.id, serial, FIRST_GENERATION)
+    try:
+        responder = desk.responder(issuer.id)
+        [answers] = _sign_all(desk, issuer, responder, [(mark, *_times(desk, responder))], _wanted_first(desk))
+    except (HSMError, StoreUnavailable):
+        return []
+    return answers
+
+
+def file_first(desk: Desk, certificate: Certificate, answers: Sequence[Publication]) -> None:
+    """Inside the transaction that stores the certificate: whoever hears of it finds its status."""
+    if answers and _put(desk, answers, 0):
+        until = answers[0].fresh_until
+        refresh_at = _refresh_at(certificate.serial, answers[0].this_update, until)
+        desk.store.ocsp_published(certificate.issuer, certificate.serial, FIRST_GENERATION, until, refresh_at)
+
+
+def refresh_answers(desk: Desk, limit: int = LIMIT, fence: int = 0) -> Report:
     """Publishes the answers that are due: new, revoked, or past half of their life; `limit` for each issuer.
 
     One bad record is journalled and skipped. A lost HSM ends the issuer's share of the run, and is raised when
@@ -103,18 +141,43 @@ def _skip_if_bad(desk: Desk, issuer: Issuer, mark: OcspMark, fence: int) -> int:
 
 def _publish(desk: Desk, issuer: Issuer, marks: Sequence[OcspMark], fence: int) -> int:
     responder = desk.responder(issuer.id)
-    now = desk.clock()
-    this_update = now - BACKDATE
-    next_update = min(this_update + desk.config.ca.ocsp_life, responder.not_after)
-    answers = _sign_all(desk, issuer, responder, [(mark, this_update, next_update) for mark in marks])
-    half = this_update + (next_update - this_update) // 2
+    this_update, next_update = _times(desk, responder)
+    work = [(mark, this_update, next_update) for mark in marks]
+    answers = _sign_all(desk, issuer, responder, work, partial(_wanted, desk))
     published = 0
     with desk.store.transaction():
         for mark, bodies in zip(marks, answers, strict=True):
             if _put(desk, bodies, fence):
                 published += len(bodies)
-                desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, next_update, half)
+                refresh_at = _refresh_at(mark.serial, this_update, next_update)
+                desk.store.ocsp_published(mark.issuer, mark.serial, mark.generation, next_update, refresh_at)
     return published
+
+
+def _times(desk: Desk, responder: Responder) -> tuple[int, int]:
+    this_update = desk.clock() - BACKDATE
+    return this_update, min(this_update + desk.config.ca.ocsp_life, responder.not_after)
+
+
+def _refresh_at(serial: int, this_update: int, next_update: int) -> int:
+    """At half of its life at the latest; what was signed in one hour is not due in one hour again: the serial says by
+    how much sooner."""
+    life = next_update - this_update
+    return this_update + life // 2 - (serial % SPREAD) * life // (SPREAD * 8)
+
+
+def _wanted_first(desk: Desk) -> Wanted:
+    """SHA-256 is signed when somebody asks (ADR 14), unless no signer is within reach of the status plane then."""
+    names = tuple(ALGORITHMS) if desk.config.ocsp.presign == "all" else (PRESIGNED,)
+    return lambda *_: names
+
+
+def _wanted(desk: Desk, certificate: x509.Certificate, status: Status) -> tuple[str, ...]:
+    """A revocation signs all at once, and what is published is followed: no good answer stays beside a revoked one."""
+    if status.revoked_at or desk.config.ocsp.presign == "all":
+        return tuple(ALGORITHMS)
+    paths = {name: answer_path(cert_id(certificate, status.serial, name)) for name in ALGORITHMS}
+    return tuple(name for name, path in paths.items() if name == PRESIGNED or desk.store.is_published(path))
 
 
 def _put(desk: Desk, bodies: Iterable[Publication], fence: int) -> bool:
@@ -129,9 +192,9 @@ def _put(desk: Desk, bodies: Iterable[Publication], fence: int) -> bool:
 
 
 def _sign_all(
-    desk: Desk, issuer: Issuer, responder: Responder, work: Sequence[tuple[OcspMark, int, int]]
+    desk: Desk, issuer: Issuer, responder: Responder, work: Sequence[tuple[OcspMark, int, int]], wanted: Wanted
 ) -> list[list[Publication]]:
-    """The signed answers of each mark, one for each hash algorithm that askers use."""
+    """The signed answers of each mark, one for each hash algorithm that is wanted."""
     key = desk.signing_key(responder.key_id, SignKind.OCSP)
     certificate = x509.load_der_x509_certificate(issuer.certificate)
     delegate = x509.load_der_x509_certificate(responder.certificate)
@@ -150,7 +213,7 @@ def _sign_all(
                 this_update,
                 next_update,
             )
-            for algorithm in ALGORITHMS
+            for algorithm in wanted(certificate, status)
         ]
 
     if len(work) == 1:

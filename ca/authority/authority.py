@@ -146,7 +146,7 @@ class Authority(Desk):
         """Opens new CRL shards to issuance and closes the others: see `ca.authority.shards`."""
         return shards.reshard(self, issuer_id, count, actor)
 
-    def refresh_ocsp(self, limit: int = 1000, fence: int = 0) -> Report:
+    def refresh_ocsp(self, limit: int = answers.LIMIT, fence: int = 0) -> Report:
         """Publishes the OCSP answers that are due."""
         return answers.refresh_answers(self, limit, fence)
 

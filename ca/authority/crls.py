@@ -130,7 +130,8 @@ def _read(desk: Desk, issuer: Issuer, shard: int, above: _Out) -> _Draft:
         entries = store.entries(issuer.id, shard, not_after_from=min(state.this_update, now))
         changes = _changes(desk, state)
         newest = store.newest_revocation(issuer.id, shard)
-        closed = shard != crl.FULL and not state.open
+        # A shard that is about to be opened has its first list already.
+        closed = shard != crl.FULL and not state.open and state.this_update > 0
         end = store.last_not_after(issuer.id, shard) if closed else 0
     this_update = max(now - BACKDATE, state.this_update, above.this_update, newest)
     return _Draft(state, this_update, entries, changes, closed and end < this_update)

@@ -1,8 +1,8 @@
 """Issuance: the two-transaction cycle of the house (intent before signature, journal with the deed).
 
-policy -> prepare and lint -> A: intent + journal -> sign once, no transaction open -> compare ->
-B: certificate + journal -> first OCSP answer. A crash or timeout between A and B leaves an intent that
-may have been signed: the sweep abandons it and revokes its serial, which is never signed again.
+policy -> prepare and lint -> A: intent + journal -> sign once, no transaction open -> compare -> sign the first OCSP
+answer -> B: certificate + journal + that answer. A crash or timeout between A and B leaves an intent that may have been
+signed: the sweep abandons it and revokes its serial, which is never signed again.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 
 from ca.authority import compromised, standing
-from ca.authority.answers import publish_answers
+from ca.authority.answers import file_first, first_answers
 from ca.authority.desk import Desk
 from ca.errors import (
     CAError,
@@ -52,9 +52,11 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
     _begin(desk, request, intent, profile, within)
     der = _sign(desk, intent, prepared, issuer)
     certificate = _certificate(desk, intent, der)
-    _finish(desk, certificate, intent, after)
-    if not profile.no_revocation:
-        _answer_first(desk, certificate)
+    answers = [] if profile.no_revocation else first_answers(desk, issuer, certificate.serial)
+    with desk.store.transaction():
+        _finish(desk, certificate, intent)
+        file_first(desk, certificate, answers)
+        after(certificate)
     return certificate
 
 
@@ -160,19 +162,9 @@ def _certificate(desk: Desk, intent: Intent, der: bytes) -> Certificate:
     )
 
 
-def _finish(desk: Desk, certificate: Certificate, intent: Intent, after: After) -> None:
-    with desk.store.transaction():
-        desk.store.finish(intent.id, certificate)
-        desk.journal.append(_event("certificate.issued", intent, detail={"sha256": certificate.sha256}, names=True))
-        after(certificate)
-
-
-def _answer_first(desk: Desk, certificate: Certificate) -> None:
-    """The first OCSP answer goes out before the asker hears of the certificate; without HSM it follows later."""
-    try:
-        publish_answers(desk, certificate.issuer, [certificate.serial])
-    except (HSMError, StoreUnavailable):
-        return  # the mark stays: the scheduler publishes it, and until then OCSP says tryLater or unauthorized
+def _finish(desk: Desk, certificate: Certificate, intent: Intent) -> None:
+    desk.store.finish(intent.id, certificate)
+    desk.journal.append(_event("certificate.issued", intent, detail={"sha256": certificate.sha256}, names=True))
 
 
 def _event(

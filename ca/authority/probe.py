@@ -11,8 +11,8 @@ from cryptography import x509
 from ca import crl, relying
 from ca.authority.desk import Desk
 from ca.authority.stopwatch import nodes
-from ca.errors import CAError, NotFound
-from ca.records import Issuer, Query, serial_hex
+from ca.errors import CAError
+from ca.records import Certificate, Issuer, Query, serial_hex
 
 LATE = 0.5
 """The part of its life that a list or answer may use up: at half of it, it should have been made again."""
@@ -78,20 +78,23 @@ def _answer(
     desk: Desk, issuer: Issuer, certificate: x509.Certificate, url: str, fetch: relying.Fetch
 ) -> Iterator[Probe]:
     what = f"ocsp:{issuer.id}"
-    newest = desk.store.find(Query(issuer=issuer.id, limit=1, status="valid"), desk.clock()).items
-    for one in newest:
+    newest = desk.store.find(Query(issuer=issuer.id, limit=100, status="valid"), desk.clock()).items
+    for one in [one for one in newest if _has_answers(desk, one)][:1]:
         try:
             response = relying.read_answer(fetch(url, relying.request(certificate, one.serial)))
             relying.verify_answer(response, certificate, desk.clock())
-        except NotFound:
-            if desk.profiles.get(one.profile) is None or not desk.profiles[one.profile].no_revocation:
-                yield Probe(what, url, trouble=f"There is no answer for {serial_hex(one.serial)}.")
         except CAError as error:
-            yield Probe(what, url, trouble=error.detail)
+            yield Probe(what, url, trouble=f"{serial_hex(one.serial)}: {error.detail}")
         else:
             end = response.next_update_utc
             begin = int(response.this_update_utc.timestamp())
             yield _aged(Probe(what, url), begin, int(end.timestamp()) if end else 0, desk.clock(), late=LATE)
+
+
+def _has_answers(desk: Desk, certificate: Certificate) -> bool:
+    """Not one of a short-lived profile (noRevAvail); a profile that is gone had answers as a rule."""
+    profile = desk.profiles.get(certificate.profile)
+    return profile is None or not profile.no_revocation
 
 
 def _aged(found: Probe, begin: int, end: int, now: int, *, late: float) -> Probe:

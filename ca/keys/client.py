@@ -84,6 +84,11 @@ class SignerClient:
         signed = self._ask(wire.LastCrl(next(self._ids), self._timeout, key, scope), wire.CrlSigned)
         return signed.number, signed.this_update
 
+    def freshen(self, published: tuple[bytes, ...], algorithms: tuple[str, ...], nonce: bytes) -> bytes:
+        """One OCSP response that says these published answers again; see `ca.keys.signer.freshen`."""
+        request = wire.Freshen(next(self._ids), self._timeout, published, algorithms, nonce)
+        return self._ask(request, wire.Said).response
+
     def keys(self) -> tuple[Key, ...]:
         """Every pinned key."""
         return self._ask(wire.Keys(next(self._ids), self._timeout), wire.AllKeys).keys

@@ -70,6 +70,14 @@ class Keys(Request, frozen=True, tag="keys"):
     """List the pinned keys."""
 
 
+class Freshen(Request, frozen=True, tag="freshen"):
+    """Say published OCSP answers again: with a nonce, each under the hash that its asker named the issuer by."""
+
+    published: tuple[bytes, ...]
+    algorithms: tuple[str, ...]
+    nonce: bytes = b""
+
+
 class LastCrl(Request, frozen=True, tag="last-crl"):
     """Say which CRL of a scope was signed last, by the ledger."""
 
@@ -95,7 +103,9 @@ class AcceptClock(Request, frozen=True, tag="accept-clock"):
     """Believe the wall clock as it is now (operator)."""
 
 
-Requests = Sign | Generate | Certify | RenewResponder | Keys | LastCrl | ReadLedger | Health | Unlock | AcceptClock
+Requests = (
+    Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Freshen | ReadLedger | Health | Unlock | AcceptClock
+)
 
 
 # --- answers ------------------------------------------------------------------------------------
@@ -170,6 +180,12 @@ class NewResponder(Answer, frozen=True, tag="responder"):
     responder: Responder
 
 
+class Said(Answer, frozen=True, tag="said"):
+    """An OCSP response, whole."""
+
+    response: bytes
+
+
 class CrlSigned(Answer, frozen=True, tag="crl"):
     """Number and thisUpdate of the newest CRL of a scope, 0 before the first."""
 
@@ -198,7 +214,7 @@ class Failure(Answer, frozen=True, tag="failure"):
     retry_after: int = 0
 
 
-Answers = Done | Signature | OneKey | AllKeys | NewResponder | CrlSigned | LedgerPage | HealthReport | Failure
+Answers = Done | Signature | OneKey | AllKeys | NewResponder | CrlSigned | Said | LedgerPage | HealthReport | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Requests] = msgspec.msgpack.Decoder(Requests)

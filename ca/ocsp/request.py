@@ -83,17 +83,6 @@ class OCSPQuery:
     cert_ids: tuple[CertID, ...]
     nonce: bytes = b""
 
-    @property
-    def cert_id(self) -> CertID:
-        """The one CertID. Raises `NotFound` (answer `unauthorized`) for a request over several certificates.
-
-        RFC 6960 §4.2.2.3 wants a SingleResponse for each of them in one signed answer. Answers that were signed
-        ahead cannot be put together, and RFC 5019 §2.2.3 has `unauthorized` for what cannot be answered so.
-        """
-        if len(self.cert_ids) != 1:
-            raise NotFound("The OCSP request asks about several certificates.", next_step="Ask one by one.")
-        return self.cert_ids[0]
-
 
 def parse_request(der: bytes) -> OCSPQuery:
     """The query of a DER OCSPRequest of at most 64 KiB. A signature on it is not looked at: all may ask.

@@ -31,6 +31,10 @@ class Publications(Office):
         """What is published at a path. Raises `NotFound`."""
         return self.first(f"Nothing is published at {path}.", PUBLICATION, "WHERE path = ?", path)
 
+    def is_published(self, path: str) -> bool:
+        """Whether anything is published at a path."""
+        return bool(self.rows("SELECT 1 FROM publication WHERE path = ?", path))
+
     def last_seq(self) -> int:
         """The last place in the sequence that was given out."""
         return int(self.rows("SELECT value FROM counter WHERE name = 'publication'")[0][0])

@@ -26,7 +26,7 @@ from ca.keys.algorithms import load_spki, spki_of
 from ca.keys.handles import private_key_over
 from ca.keys.ledger import RESPONDER
 from ca.keys.ring import KeyState, advance
-from ca.keys.signer import responder, rules
+from ca.keys.signer import freshen, responder, rules
 from ca.keys.signer.book import Book, Deed
 from ca.keys.signer.calls import GENERATING
 from ca.keys.signer.custody import Custody, WrongSignature, public_key, signature_by
@@ -71,6 +71,7 @@ class Desk:
         self._clock = guard.now
         self._rates = Rates(limits.rates, guard.now)
         self._signed: Counter[str] = Counter()
+        self._revoked = freshen.Revoked()
         self._waits, self._calls = Timings(), Timings()
         self._making = Lock()
         self._reading = Lock()
@@ -80,6 +81,8 @@ class Desk:
         permit(grant, request)
         if isinstance(request, wire.Sign):
             return self.sign(grant.uid, request)
+        if isinstance(request, wire.Freshen):
+            return self.freshen(grant.uid, request)
         if isinstance(request, wire.AcceptClock):
             return self.accept_clock(grant, request)
         return _OPERATIONS[type(request)](self, request)
@@ -103,7 +106,21 @@ class Desk:
             with self._calls.timing(request.kind.value):
                 signature = self._verified(token, pinned, request.tbs)
         self._signed[request.kind.value] += 1
+        if request.kind is SignKind.OCSP and seen.number:
+            self._revoked.note(pinned.issuer, seen.number, bool(seen.mark))
         return wire.Signature(request.id, signature)
+
+    def freshen(self, peer: int, request: wire.Freshen) -> wire.Said:
+        """Published answers, said again for one asker. Whoever asks chooses nothing but nonce and hash."""
+        said = freshen.read(self._pins, request.published, request.algorithms, self._guard.latest())
+        freshen.must_not_be_revoked(said, self._revoked)
+        key = said.responder.key.id
+
+        def sign(tbs: bytes) -> bytes:
+            return self.sign(peer, wire.Sign(request.id, request.seconds, key, SignKind.OCSP, tbs)).signature
+
+        issuer = self._pins.get(said.responder.issuer)
+        return wire.Said(request.id, freshen.say_again(said, issuer, request.nonce, sign))
 
     def _time_of(self, kind: SignKind) -> int:
         """The time that a TBS is held against; answers go on from the latest, as CRLs do by their number (INC-02)."""

@@ -43,6 +43,7 @@ FULL = Grant(
             "keys",
             "last-crl",
             "ledger",
+            "freshen",
             "health",
             "unlock",
             "accept-clock",
@@ -66,7 +67,7 @@ RIGHTS: Mapping[str, Grant] = {
         "renew-responder",
         signs=(SignKind.CERTIFICATE, SignKind.CRL, SignKind.OCSP, SignKind.CHECKPOINT),
     ),
-    "status": _process(signs=()),
+    "status": _process("freshen", signs=()),
 }
 """What the processes do in production. To generate, certify and unlock is for operators; the fetcher asks nothing.
 

@@ -87,7 +87,8 @@ class KeyFacts:
 class Seen:
     """What a signature takes for good, as read from the TBS: a serial in hex, or a number and time in a scope.
 
-    `mark` is the serial, the scope of a CRL, or the origin of a checkpoint; empty for what takes nothing.
+    `mark` is the serial, the scope of a CRL, or the origin of a checkpoint; empty for what takes nothing. Of an OCSP
+    answer about one serial `number` is that serial, and `mark` says `revoked` if it is.
     """
 
     mark: str = ""
@@ -205,11 +206,15 @@ def _ocsp(tbs: bytes, key: KeyFacts, now: datetime) -> Seen:
     _demand(answer.tbs_response_bytes == tbs, key, "there is more than one structure")
     by_key, by_name = answer.responder_key_hash, answer.responder_name
     _demand(by_key == _key_hash(key.spki) or by_name == own.subject, key, "the responder is another")
-    begin, end = answer.this_update_utc, answer.next_update_utc
-    _window(begin, end, key)
-    _demand(begin <= now + AHEAD, key, "it lies ahead of the clock")
-    _demand(end is not None and end <= own.not_valid_after_utc, key, "it outlives its responder")
-    return Seen()
+    singles = list(answer.responses)
+    _demand(bool(singles), key, "it answers nothing")
+    for one in singles:
+        begin, end = one.this_update_utc, one.next_update_utc
+        _window(begin, end, key)
+        _demand(begin <= now + AHEAD, key, "it lies ahead of the clock")
+        _demand(end is not None and end <= own.not_valid_after_utc, key, "it outlives its responder")
+    revoked = singles[0].certificate_status is ocsp.OCSPCertStatus.REVOKED
+    return Seen("revoked" if revoked else "", singles[0].serial_number if len(singles) == 1 else 0)
 
 
 def _checkpoint(tbs: bytes, key: KeyFacts, _now: datetime) -> Seen:

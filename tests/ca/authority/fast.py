@@ -23,9 +23,10 @@ from ca.errors import HSMUnavailable, NotFound
 from ca.folder import Folder
 from ca.journal import Journal
 from ca.keys.ring import KeyState
-from ca.keys.signer import rules
+from ca.keys.signer import freshen, rules
 from ca.keys.signer.book import Book, Deed
 from ca.keys.signer.ledger import Ledger
+from ca.keys.signer.pins import Pinned
 from ca.keys.signer.tally import Tally
 from ca.ocsp import answer_path, cert_id
 from ca.policy import Policy
@@ -65,9 +66,19 @@ class MemorySigner:
         self.folder.mkdir(exist_ok=True)
         ledger = Ledger(self.folder, sync=lambda descriptor: None)
         self.book = Book(ledger, Tally(ledger, self.clock), self.clock)
+        self.revoked = freshen.Revoked()
         self.held = {
             ISSUER: (own.issuing_key, KeyPurpose.ISSUING, own.issuing.certificate),
             RESPONDER: (own.responder_key, KeyPurpose.RESPONDER, own.responder.public_bytes(Encoding.DER)),
+        }
+
+    @property
+    def pinned(self) -> dict[str, Pinned]:
+        return {
+            name: Pinned(
+                Key(name, purpose, "ec-p256", spki_of(key)), b"", certificate, "" if name == ISSUER else ISSUER
+            )
+            for name, (key, purpose, certificate) in self.held.items()
         }
 
     def sign(self, key: str, kind: SignKind, tbs: bytes) -> bytes:
@@ -77,7 +88,20 @@ class MemorySigner:
         seen = rules.permit(kind, tbs, facts, self.clock())
         with self.book.entered(Deed(key, kind.value, 0, tbs, seen), 5.0):
             self.signed.append(kind)
+            if kind is SignKind.OCSP and seen.number:
+                self.revoked.note(ISSUER, seen.number, bool(seen.mark))
             return private.sign(tbs, ec.ECDSA(SHA256()))
+
+    def freshen(self, published: tuple[bytes, ...], algorithms: tuple[str, ...], nonce: bytes) -> bytes:
+        """As the signer's desk does it, over the same rules."""
+        self._must_be_here()
+        said = freshen.read(self, published, algorithms, self.clock())
+        freshen.must_not_be_revoked(said, self.revoked)
+        issuer = self.pinned[ISSUER]
+        return freshen.say_again(said, issuer, nonce, lambda tbs: self.sign(said.responder.key.id, SignKind.OCSP, tbs))
+
+    def all(self) -> tuple[Pinned, ...]:
+        return tuple(self.pinned.values())
 
     def keys(self) -> Sequence[Key]:
         self._must_be_here()

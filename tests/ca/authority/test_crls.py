@@ -146,6 +146,10 @@ def test_a_change_of_the_count_opens_new_ids_and_closes_the_old(make: Callable[.
     old = world.issue(validity=2 * DAY)
     assert world.authority.reshard(ISSUER, 2, OPERATOR) == (4, 5)
     assert {serial_shard(world.issue().serial) for _ in range(20)} == {4, 5}
+    for shard in (4, 5):
+        first = world.authority.publisher.folder.get(crl.list_path(ISSUER, shard))
+        assert first is not None
+        assert first.fresh_until > world.clock(), "it has just begun"
     world.authority.revoke(old, Reason.SUPERSEDED, OPERATOR)
     assert old.serial in world.entries(serial_shard(old.serial)), "a closed shard still tells"
     with pytest.raises(BadRequest):

@@ -2,13 +2,15 @@
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from ca import relying
 from ca.authority import Authority
-from ca.errors import BadPublicKey, Conflict, NotFound, PolicyDenied
-from ca.ocsp import ALGORITHMS, answer_path, cert_id
-from ca.records import Certificate, Intent, serial_hex, serial_shard
-from tests.ca.authority.world import World, a_request
+from ca.errors import BadPublicKey, Conflict, NotFound, PolicyDenied, SigningRefused
+from ca.ocsp import answer_path, cert_id
+from ca.records import Certificate, Intent, Reason, serial_hex, serial_shard
+from tests.ca.authority.world import OPERATOR, World, a_request
 
 
 def _answer(authority: Authority, certificate: Certificate, algorithm: str = "sha1") -> ocsp.OCSPResponse:
@@ -24,15 +26,28 @@ def _actions(authority: Authority, certificate: Certificate) -> list[str]:
 
 
 def test_a_certificate_is_stored_journalled_and_answered(authority: Authority) -> None:
-    """X-02, O-02: the serial carries its shard; both hashes are answered before the asker hears of it."""
+    """X-02, O-02: the serial carries its shard; its status is published before the asker hears of it, and said again
+    by the signer under the other hash, with a nonce."""
     certificate = authority.issue(a_request("one.test"))
     parsed = x509.load_der_x509_certificate(certificate.der)
     assert parsed.serial_number == certificate.serial
     assert len(serial_hex(certificate.serial)) == 38
     assert serial_shard(certificate.serial) == 0
     assert authority.certificate(certificate.serial) == certificate
-    for algorithm in ALGORITHMS:
-        assert _answer(authority, certificate, algorithm).certificate_status is ocsp.OCSPCertStatus.GOOD
+    published = _answer(authority, certificate)
+    assert published.certificate_status is ocsp.OCSPCertStatus.GOOD
+    with pytest.raises(NotFound):
+        _answer(authority, certificate, "sha256")
+    body = published.public_bytes(Encoding.DER)
+    again = ocsp.load_der_ocsp_response(authority.signer.freshen((body,), ("sha256",), b"n" * 32))
+    issuer = x509.load_der_x509_certificate(authority.store.issuer(certificate.issuer).certificate)
+    relying.verify_answer(again, issuer, authority.clock())
+    assert again.issuer_key_hash == cert_id(issuer, certificate.serial, "sha256").key_hash
+    assert again.extensions.get_extension_for_class(x509.OCSPNonce).value.nonce == b"n" * 32
+    authority.revoke(certificate, Reason.KEY_COMPROMISE, OPERATOR)
+    assert _answer(authority, certificate, "sha256").certificate_status is ocsp.OCSPCertStatus.REVOKED
+    with pytest.raises(SigningRefused):
+        authority.signer.freshen((body,), ("sha256",), b"n" * 32)
 
 
 def test_the_life_is_exact_to_the_second(authority: Authority) -> None:
