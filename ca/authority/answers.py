@@ -167,7 +167,7 @@ def _refresh_at(serial: int, this_update: int, next_update: int) -> int:
 
 
 def _wanted_first(desk: Desk) -> Wanted:
-    """SHA-256 is signed when somebody asks (ADR 14), unless no signer is within reach of the status plane then."""
+    """SHA-256 is signed when somebody asks (ADR 16), unless no signer is within reach of the status plane then."""
     names = tuple(ALGORITHMS) if desk.config.ocsp.presign == "all" else (PRESIGNED,)
     return lambda *_: names
 

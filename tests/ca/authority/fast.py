@@ -28,6 +28,7 @@ from ca.keys.signer.book import Book, Deed
 from ca.keys.signer.ledger import Ledger
 from ca.keys.signer.pins import Pinned
 from ca.keys.signer.tally import Tally
+from ca.keys.wire import SignerHealth
 from ca.ocsp import answer_path, cert_id
 from ca.policy import Policy
 from ca.profiles import compile_all
@@ -106,6 +107,10 @@ class MemorySigner:
     def keys(self) -> Sequence[Key]:
         self._must_be_here()
         return [Key(name, purpose, "ec-p256", spki_of(key)) for name, (key, purpose, _) in self.held.items()]
+
+    def health(self) -> SignerHealth:
+        self._must_be_here()
+        return SignerHealth(True, "well")
 
     def key(self, key_id: str) -> Key:
         return next(one for one in self.keys() if one.id == key_id)
