@@ -48,7 +48,8 @@ class Source:
 def take(source: Source, recipients: Sequence[str], out: BinaryIO, tick: Tick = nobody) -> archive.Manifest:
     """Writes a sealed backup; answers its manifest. Writers go on meanwhile.
 
-    Raises `BadRequest` without a recipient, or when a file that belongs to it holds the PIN; `StoreUnavailable`.
+    Raises `BadRequest` without a recipient, or when a file that belongs to it holds the PIN; `Conflict` for a table
+    that it would leave out; `StoreUnavailable`.
     """
     sealed_for = seal.recipients_of(recipients)
     files = _files(source)
@@ -60,6 +61,7 @@ def take(source: Source, recipients: Sequence[str], out: BinaryIO, tick: Tick = 
         return made[0]
 
     with dump.snapshot(source.store):
+        dump.demand_whole(source.store)
         seal.seal(archive.packed(_frames(source.store, files, taken, tick), last), out, sealed_for)
     return made[0]
 

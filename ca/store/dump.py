@@ -37,6 +37,16 @@ def snapshot(store: Store) -> Iterator[None]:
             store.database.rollback()
 
 
+def demand_whole(store: Store) -> None:
+    """Raises `Conflict` for a table that this release does not know: a backup without it would only seem whole."""
+    strange = set(store.database.get_tables()) - {*TABLES, "schema_migration"}
+    if strange:
+        raise Conflict(
+            f"The database has tables that a backup would leave out: {', '.join(sorted(strange)[:3])}.",
+            next_step="Use the release that made them, or give each a line in ca/store/rights.py.",
+        )
+
+
 def schema(store: Store) -> tuple[str, ...]:
     """The migrations that this database has had, in order."""
     return tuple(row[0] for row in store.rows("SELECT name FROM schema_migration ORDER BY name"))

@@ -118,6 +118,12 @@ def test_nothing_is_written_unsealed(tmp_path, sqlite_store):
         take(source(tmp_path, sqlite_store), ["age1nobody"], io.BytesIO())
 
 
+def test_a_table_that_would_be_left_out_is_named(tmp_path, sqlite_store):
+    sqlite_store.database.execute_sql("CREATE TABLE strange (id INTEGER)")
+    with pytest.raises(Conflict, match="strange"):
+        take(source(tmp_path, sqlite_store), [RECIPIENT], io.BytesIO())
+
+
 def test_a_file_that_holds_the_pin_is_refused(tmp_path, sqlite_store):
     secrets_folder = tmp_path / "secrets"
     secrets_folder.mkdir()
