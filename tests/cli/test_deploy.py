@@ -56,6 +56,11 @@ def test_only_the_signer_gets_the_pin():
     assert [name for name in SERVICES if "LoadCredential=pin" in UNITS[name]] == ["certwright-signer.service"]
 
 
+def test_a_signer_is_started_again_however_often_its_token_ends_it():
+    assert "\nStartLimitIntervalSec=0\n" in UNITS["certwright-signer.service"].partition("[Service]")[0]
+    assert "\nRestart=on-failure\nRestartSec=2\n" in UNITS["certwright-signer.service"]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_unit_has_its_own_user_and_groups_and_no_right_to_gain(name):
     users = Config().users
