@@ -122,7 +122,7 @@ class Verbs(click.Group):
             return None if click.get_current_context().invoked_subcommand or own is None else own(*words, **options)
 
         self.callback, self.params, self.help = callback, command.params, command.help
-        self.invoke_without_command = True
+        self.invoke_without_command, self.no_args_is_help = True, False
         return self
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -59,6 +59,14 @@ def test_every_noun_has_verbs():
     assert begun | {name.split()[0] for name in begun} == set(main.NOUNS)
 
 
+@pytest.mark.parametrize("noun", [noun for noun in main.NOUNS if noun in main.COMMANDS])
+def test_a_noun_that_is_a_command_too_runs_without_a_verb(noun):
+    """`certwright doctor` alone: a group shows its help then, unless it is told not to."""
+    context = click.Context(main.root())
+    command = main.root().get_command(context, noun)
+    assert command.make_context(noun, [], parent=context).invoked_subcommand is None
+
+
 def test_config_option_stands_before_or_after_the_command(tmp_path):
     for arguments in (["--config", "none.toml", "config", "show"], ["config", "show", "--config", "none.toml"]):
         done = run(*arguments)
