@@ -8,7 +8,6 @@ Starts a demo of its own in a temporary folder, and Debian's Chromium.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,8 @@ SCREENS = {
     "home": "/ui/",
     "certificates": "/ui/certificates",
     "certificate": "",  # the first of the list
+    "revocations": "/ui/revocations",
+    "revoke-many": "/ui/revocations/new?q=san:*.pay.test",
     "issue": "/ui/issue",
     "orders": "/ui/acme",
     "order": "",
@@ -44,6 +45,9 @@ SCREENS = {
     "link": "/ui/link",
 }
 """Every screen; without a path, the first that the list before it leads to."""
+
+SMALL = 0.6
+"""Pixels of a picture in docs/ui.md for one of the screen."""
 
 SHOWN = ("home", "certificates", "certificate", "issue", "audit", "authorities", "proposal")
 """Those that docs/ui.md shows."""
@@ -68,11 +72,6 @@ def prepare(made: Demo) -> None:
     made.run("user", "invite", "bob", "--role", "security-officer", "--team", "pay team", "--yes")
 
 
-def shrink(path: Path) -> None:
-    """To a palette and half the size, where ImageMagick is installed."""
-    subprocess.run(["convert", path, "-resize", "62.5%", "-colors", "64", "-strip", f"PNG8:{path}"], check=True)
-
-
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, required=True)
@@ -87,15 +86,14 @@ def main() -> None:
         first = next(one["name"] for one in json.loads(me) if one["name"] != "bob")
         with chromium() as browser:
             for theme in ("light", "dark"):
-                person = come_by_link(browser, made.run("user", "link", first, "--quiet"), theme)
+                link = made.run("user", "link", first, "--quiet")
+                person = come_by_link(browser, link, theme, scale=SMALL if chosen.small else 1)
                 propose(person.page, person.base, f"carol-{theme}")
                 for screen in walk(person.page, person.base):
                     if chosen.small and screen not in SHOWN:
                         continue
                     picture = chosen.out / f"{screen}-{theme}.png"
                     person.page.screenshot(path=picture)
-                    if chosen.small:
-                        shrink(picture)
                     if chosen.axe:
                         found[f"{screen}-{theme}"] = violations(person.page, chosen.axe.read_text())
                 print(*person.trouble, sep="\n", file=sys.stderr)

@@ -1,7 +1,8 @@
 """Four eyes: dangerous deeds are proposed by one person, approved by another, and executed by what verified both.
 
 The approval is a WebAuthn assertion over the SHA-256 of all that was proposed. It is kept, and verified again, from the
-stored bytes, by whatever carries the deed out: who writes the database alone approves nothing.
+stored bytes, by whatever carries the deed out: a proposal that was changed, or marked as approved, is not carried out.
+(Who also exchanges a passkey in the database can approve: docs/threat-model.md, Open.)
 """
 
 import json
@@ -10,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ca.authority import passkeys, people
+from ca.authority import masses, passkeys, people
 from ca.authority.desk import Desk
 from ca.errors import CAError, Conflict, Denied, Unauthenticated
 from ca.people import Person, Proposal, SignIn
-from ca.records import Actor, Event
+from ca.records import Actor, Event, Query, Reason, RevokeRequest
 
 LIFE = 7 * 86400
 """Seconds in which a proposal must be decided."""
@@ -43,6 +44,17 @@ def _grant(desk: Desk, body: Body, actor: Actor) -> str:
     return f"{person.id} is {', '.join(person.roles)} now."
 
 
+def _revoke_many(desk: Desk, body: Body, actor: Actor) -> str:
+    request = RevokeRequest(Reason(body["reason"]), actor, body["comment"])
+    mass = masses.begin(desk, Query(**body["query"]), request)
+    return f"{mass.total} certificates are being revoked; see revocation {mass.id}."
+
+
+def _many(body: Body) -> str:
+    chosen = " ".join(f"{name}:{value}" for name, value in body["query"].items())
+    return f"Revoke {body['total']} certificates for {body['reason']}: {chosen}"
+
+
 def _roles(body: Body) -> str:
     teams = f", teams {', '.join(body['teams'])}" if body["teams"] else ""
     return f"{body['name']} as {', '.join(body['roles'])}{teams}"
@@ -51,6 +63,7 @@ def _roles(body: Body) -> str:
 KINDS: Mapping[str, Kind] = {
     "invite": Kind(lambda body: f"Let in {_roles(body)}", _invite),
     "grant": Kind(lambda body: f"Make {_roles(body)}", _grant),
+    "revoke-many": Kind(_many, _revoke_many),
 }
 
 

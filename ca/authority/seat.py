@@ -5,7 +5,7 @@ person is still there. The pages have nothing but a seat, so what is not permitt
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -25,7 +25,19 @@ from ca.journal.events import EVENTS
 from ca.people import Passkey, Person, Proposal, Right, SignIn, demand, demand_fresh, parse_roles
 from ca.policy import Verdict
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
-from ca.records import Actor, Certificate, Issuer, IssueRequest, Key, Page, Query, Reason
+from ca.records import (
+    Actor,
+    Certificate,
+    Issuer,
+    IssueRequest,
+    Key,
+    MassRevocation,
+    Page,
+    Query,
+    Reason,
+    RevokeRequest,
+    Stopwatch,
+)
 from ca.store import EventQuery, JobRun
 
 P = ParamSpec("P")
@@ -230,6 +242,36 @@ class Seat:
         if not 0 < len(serials) <= most:
             raise BadRequest(f"One person revokes 1 to {most} at once.", next_step="Choose fewer.")
         return tuple(self._revoke_one(serial, reason, comment) for serial in dict.fromkeys(serials))
+
+    @needs(Right.REVOKE_MANY)
+    def preview_revocation(self, query: Query) -> tuple[int, tuple[Certificate, ...]]:
+        """How many certificates a mass revocation would revoke, and some of them. Raises `BadRequest`."""
+        return self._desk.preview_mass(query, RevokeRequest(Reason.UNSPECIFIED, self.actor))
+
+    @needs(Right.REVOKE_MANY, fresh=True)
+    def propose_revocation(self, query: Query, reason: Reason, comment: str, sure: str) -> str:
+        """Proposes to revoke all that a query finds; `sure` is their number, typed. Raises `BadRequest`."""
+        total, _ = self._desk.preview_mass(query, RevokeRequest(reason, self.actor, comment))
+        if sure.strip() != str(total):
+            raise BadRequest(f"These are {total} certificates.", next_step=f"Type {total} when you mean them all.")
+        chosen = {name: value for name, value in asdict(query).items() if value != getattr(Query(), name)}
+        body = {"query": chosen, "reason": str(reason), "comment": comment, "total": total}
+        return proposals.propose(self._desk, "revoke-many", body, self.sign_in).id
+
+    @needs(Right.SEE)
+    def masses(self) -> tuple[MassRevocation, ...]:
+        """Mass revocations, the newest first."""
+        return self._desk.masses(20)
+
+    @needs(Right.REVOKE_MANY, fresh=True)
+    def stop_mass(self, mass_id: str) -> None:
+        """Ends a mass revocation before its end. Raises `NotFound` and `Conflict`."""
+        self._desk.stop_mass(mass_id, RevokeRequest(Reason.UNSPECIFIED, self.actor))
+
+    @needs(Right.SEE)
+    def stopwatches(self) -> tuple[Stopwatch, ...]:
+        """How long the newest revocations took until they were seen from outside."""
+        return self._desk.store.stopwatches(50)
 
     def _revoke_one(self, serial: int, reason: Reason, comment: str) -> Ended:
         try:

@@ -79,9 +79,10 @@ class Person:
         return self.page
 
 
-def come_by_link(browser: Browser, link: str, theme: str = "light") -> Person:
+def come_by_link(browser: Browser, link: str, theme: str = "light", scale: float = 1) -> Person:
     """Somebody who came by a one-time link and has enrolled a passkey."""
-    context = browser.new_context(ignore_https_errors=True, color_scheme=theme, viewport=SIZE)
+    looks = {"color_scheme": theme, "viewport": SIZE, "device_scale_factor": scale}
+    context = browser.new_context(ignore_https_errors=True, **looks)
     page = context.new_page()
     trouble: list[str] = []
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)

@@ -10,6 +10,7 @@ from ca.authority import Authority, people, proposals
 from ca.errors import CAError
 from ca.journal import history
 from ca.people import ROLES
+from tests.ca.authority.world import a_request
 from tests.web.ui_passkeys import PRESENT, Authenticator
 from tests.web.ui_people import OPERATOR, Browser, invite, signed_in
 
@@ -178,7 +179,7 @@ def test_an_approval_is_for_one_proposal_alone(authority: Authority, pair) -> No
 
 
 def test_a_proposal_that_was_changed_in_the_database_is_not_carried_out(authority: Authority, pair) -> None:
-    """Who writes the database alone can neither exchange what was approved nor approve by himself."""
+    """Who changes its row can neither exchange what was approved nor mark it as approved."""
     first, second, passkey = pair
     path = propose(first, "heidi", "viewer")
     response = passkey.get(second.post(f"{path}/options").get_json())
@@ -237,3 +238,32 @@ def test_what_cannot_be_proposed_says_why(pair, form) -> None:
     answer = pair[0].post("/ui/people", form)
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
+
+
+# --- many at once -------------------------------------------------------------------------------
+
+
+def test_many_are_revoked_when_a_second_person_approves(ui: Flask, authority: Authority, pair) -> None:
+    _, second, passkey = pair
+    proposer = signed_in(ui, authority, "security-officer")
+    made = [authority.issue(a_request(f"n{number}.many.test")) for number in range(20)]
+    form = {"q": "san:*.many.test", "reason": "keyCompromise", "comment": "the build host was lost"}
+    page = proposer.get("/ui/revocations/new?q=san:*.many.test").text
+    assert "Type how many: 20" in page
+    assert proposer.post("/ui/revocations/new", {**form, "sure": "19"}).status_code == 400
+    path = proposer.post("/ui/revocations/new", {**form, "sure": "20"}).location
+    assert not any(authority.certificate(one.serial).revoked_at for one in made)
+    assert approve(second, passkey, path).status_code == 303
+    assert authority.revoke_masses().done == 20
+    assert {authority.certificate(one.serial).reason for one in made} == {"keyCompromise"}
+    page = proposer.get("/ui/revocations").text
+    assert "20 of 20" in page
+    assert page.count("<tr data-row>") >= 20
+
+
+@pytest.mark.parametrize("query", ["", "status:valid", "within:7d", "colour:red"])
+def test_a_query_that_excludes_nothing_revokes_nothing(ui: Flask, authority: Authority, query: str) -> None:
+    browser = signed_in(ui, authority, "security-officer")
+    assert browser.get(f"/ui/revocations/new?q={query}").status_code == 400
+    form = {"q": query, "reason": "superseded", "sure": "0"}
+    assert browser.post("/ui/revocations/new", form).status_code == 400

@@ -61,6 +61,10 @@ NEEDS = {
     "check": Right.SEE,
     "revoke": Right.REVOKE_OWN,
     "revoke_some": Right.REVOKE_MANY,
+    "revocations": Right.SEE,
+    "many": Right.REVOKE_MANY,
+    "propose_many": Right.REVOKE_MANY,
+    "stop_mass": Right.REVOKE_MANY,
     "profiles": Right.SEE,
     "issue": Right.SEE,
     "test_csr": Right.SEE,
@@ -100,6 +104,7 @@ ARGUMENTS = {
     "order_id": "x",
     "proposal_id": "x",
     "name": "nobody",
+    "mass_id": "x",
 }
 
 
@@ -383,6 +388,7 @@ def test_pages_of_a_person_without_a_right_say_who_has_it(ui: Flask, authority: 
         ("/ui/profiles", ("short-lived", "none: it simply ends")),
         ("/ui/connect", ("certbot", "https://localhost:8443/acme/directory", "SHA-256 of the root")),
         ("/ui/jobs", ("No job ran yet",)),
+        ("/ui/revocations", ("Revocations",)),
         ("/ui/acme", ("No order",)),
         ("/ui/acme/accounts", ("No client registered yet",)),
     ],

@@ -23,11 +23,12 @@ from web.ui import (
     people,
     profiles,
     publication,
+    revocations,
     signing_in,
 )
 
 SCREENS = (
-    *(signing_in, home, certificates, certificate, profiles, acme, connect),
+    *(signing_in, home, certificates, certificate, revocations, profiles, acme, connect),
     *(hierarchy, publication, jobs, audit, approvals, people, account),
 )
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, render_template, request, url_for
 from markupsafe import Markup
 
 from ca.authority import Authority
+from ca.authority.masses import query_text
 from ca.authority.proposals import words
 from ca.clock import rfc3339
 from ca.errors import CAError, StepUpNeeded
@@ -32,6 +33,7 @@ LONGEST = 300
 SCREENS: tuple[tuple[str, str, str], ...] = (
     ("ui.home", "Home", "see"),
     ("ui.certificates", "Certificates", "see"),
+    ("ui.revocations", "Revocations", "see"),
     ("ui.issue", "Issue and test", "see"),
     ("ui.orders", "ACME", "see"),
     ("ui.connect", "Connect a client", "see"),
@@ -61,6 +63,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
     blueprint.app_template_filter("span")(span)
     blueprint.app_template_filter("hex")(serial_hex)
     blueprint.app_template_filter("words")(words)
+    blueprint.app_template_filter("selection")(query_text)
 
     @blueprint.context_processor
     def around() -> dict[str, object]:

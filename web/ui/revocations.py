@@ -1,0 +1,50 @@
+"""Revocations: how long each took until it was seen from outside, mass revocations on their way, and proposing one."""
+
+from flask import Blueprint, Response, request, url_for
+
+from ca.authority import Authority
+from ca.authority.revoke import parse_reason
+from ca.errors import BadRequest
+from ca.records import Certificate
+from web.ui import chips
+from web.ui.certificates import REASONS
+from web.ui.door import field, go, seat
+from web.ui.pages import page
+
+
+def mount(blueprint: Blueprint, _authority: Authority) -> None:
+    """The queue, and the form for many at once."""
+
+    @blueprint.get("/revocations")
+    def revocations() -> Response:
+        return page("revocations.html", watches=seat().stopwatches(), masses=seat().masses())
+
+    @blueprint.get("/revocations/new")
+    def many() -> Response:
+        return _asked(request.args.get("q", ""))
+
+    @blueprint.post("/revocations/new")
+    def propose_many() -> Response:
+        text = field("q")
+        try:
+            found = seat().propose_revocation(
+                chips.parse(text), parse_reason(field("reason")), field("comment"), field("sure")
+            )
+        except BadRequest as error:
+            return _asked(text, error)
+        return go(url_for("ui.proposal", proposal_id=found))
+
+    @blueprint.post("/revocations/<mass_id>/stop")
+    def stop_mass(mass_id: str) -> Response:
+        seat().stop_mass(mass_id)
+        return go(url_for("ui.revocations"))
+
+
+def _asked(text: str, error: BadRequest | None = None) -> Response:
+    found: tuple[int, tuple[Certificate, ...]] = (0, ())
+    try:
+        found = seat().preview_revocation(chips.parse(text))
+    except BadRequest as wrong:
+        error = error or wrong
+    values = {"q": text[: chips.LONGEST], "total": found[0], "sample": found[1], "reasons": REASONS}
+    return page("revoke_many.html", 400 if error else 200, error=error, **values)
