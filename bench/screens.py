@@ -62,7 +62,7 @@ def walk(page: Page, base: str) -> Iterator[str]:
             page.locator("tr[data-row] a").first.click()
         else:
             continue
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("load")
         yield name
 
 

@@ -111,8 +111,9 @@ def hold_passkey(context: BrowserContext, page: Page) -> None:
     session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 
-def violations(page: Page, axe: str) -> list[str]:
-    """What axe-core finds on the page, a line each. `axe` is its source."""
+def violations(page: Page, axe: str, *rules: str) -> list[str]:
+    """What axe-core finds on the page, a line each, by these rules or by all. `axe` is its source."""
     page.evaluate(axe)
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = page.evaluate("options => axe.run(document, options)", options)
     return [f"{one['id']}: {one['help']}: {node['html'][:160]}" for one in found["violations"] for node in one["nodes"]]
