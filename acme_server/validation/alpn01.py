@@ -14,6 +14,13 @@ from ca.records import NameKind
 
 ACME_IDENTIFIER = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 _OCTET_STRING_OF_32 = b"\x04\x20"
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def question(proof: Proof, seconds: float) -> HandshakeQuestion:
@@ -32,14 +39,14 @@ def _faults(der: bytes, proof: Proof) -> Iterator[str]:
     try:
         certificate = x509.load_der_x509_certificate(der)
         extensions = certificate.extensions
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         yield "cannot be read"
         return
     yield from _identifier_faults(extensions, proof)
     yield from _name_faults(extensions, proof)
     try:
         certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (TypeError, InvalidSignature, *_UNREADABLE):
         yield "is not self-signed"
 
 

@@ -41,6 +41,7 @@ class Cause(StrEnum):
     WRONG_BODY = "wrong-body"
     WRONG_TEXT = "wrong-text"
     WRONG_CERTIFICATE = "wrong-certificate"
+    UNFORESEEN = "unforeseen"
     # CAA
     CAA_FORBIDS = "caa-forbids"
     CAA_UNREADABLE = "caa-unreadable"
@@ -142,6 +143,11 @@ MEANINGS: Mapping[Cause, Meaning] = {
         "incorrectResponse",
         "The certificate that {subject} shows {why}.",
         "Let the port lead to the ACME client that asks, with this name alone.",
+    ),
+    Cause.UNFORESEEN: Meaning(
+        "incorrectResponse",
+        "{subject} answered something that this server does not understand.",
+        "Look at what listens there; the operators of this CA find more in their log.",
     ),
     Cause.CAA_FORBIDS: Meaning(
         "caa",

@@ -111,7 +111,16 @@ def _answer(channel: socket.socket, fetch: Fetch) -> None:
         except (OSError, EOFError, msgspec.MsgspecError, BadName) as error:
             structlog.get_logger().warning("question.refused", reason=str(error)[:200])
             return
-        _say(channel, fetch.get(question))
+        _say(channel, _fetched(fetch, question))
+
+
+def _fetched(fetch: Fetch, question: Question) -> Answer:
+    """An answer in any case: else the asker would take this process for away, and ask for ever."""
+    try:
+        return fetch.get(question)
+    except Exception:  # noqa: BLE001 - the edge of a job
+        structlog.get_logger().exception("fetch.failed", host=question.value)
+        return Answer(Cause.UNFORESEEN, facts={"subject": question.value})
 
 
 def _checked(question: Question) -> Question:

@@ -21,7 +21,7 @@ from acme_server.records import AccountStatus, Authorization, AuthorizationStatu
 from acme_server.validation import attempts, caa
 from acme_server.validation.causes import Cause
 from acme_server.validation.kinds import KINDS, offered
-from acme_server.validation.proof import Proof, Verdict, is_dns, judge
+from acme_server.validation.proof import Kind, Proof, Verdict, is_dns, judge
 from acme_server.validation.wire import Answer, FetcherUnavailable, Question, ask
 from ca.records import Event
 
@@ -116,10 +116,19 @@ def _verdict(desk: Desk, challenge: Challenge, authorization: Authorization) -> 
     url = desk.urls.account(account.id)
     proof = Proof(authorization.name, challenge.token, account.thumbprint, url, desk.urls.issuers, desk.now())
     kind = KINDS[challenge.type]
-    verdict = judge(kind, _ask(desk, kind.question, proof), proof)
+    verdict = _judged(kind, _ask(desk, kind.question, proof), proof)
     if verdict.cause is Cause.MET and desk.config.acme.caa == "on" and is_dns(proof.name):
         return verdict.then(caa.judge(_ask(desk, caa.question, proof), proof, kind.type))
     return verdict
+
+
+def _judged(kind: Kind, answer: Answer, proof: Proof) -> Verdict:
+    """A verdict in any case: whatever a stranger's server sent ends its own challenge, and nobody else's sweep."""
+    try:
+        return judge(kind, answer, proof)
+    except Exception:  # noqa: BLE001 - the edge of a job
+        structlog.get_logger().exception("challenge.unforeseen", name=str(proof.name))
+        return Verdict.on(answer, Cause.UNFORESEEN, subject=proof.host.value)
 
 
 def _ask(desk: Desk, question: Callable[[Proof, float], Question], proof: Proof) -> Answer:

@@ -269,3 +269,18 @@ def test_a_crew_uses_all_its_threads() -> None:
         crew.offer(job)
     for _ in range(4):
         assert passed.acquire(timeout=5)
+
+
+def test_A32_what_nobody_foresaw_is_an_answer_too() -> None:
+    """Else the asker would take the fetcher for away, and ask again for ever."""
+
+    class Broken(Fetch):
+        def get(self, question: wire.Question) -> wire.Answer:
+            raise ZeroDivisionError
+
+    ours, theirs = socket.socketpair()
+    with ours:
+        wire.send(ours, msgspec.json.encode(QUESTION))
+        fetcher._answer(theirs, Broken.over(Config()))
+        answer = msgspec.json.decode(wire.receive(ours), type=wire.Answer)
+    assert (answer.cause, judge(KIND, answer, ASKED).error) == (Cause.UNFORESEEN, "incorrectResponse")

@@ -314,3 +314,26 @@ def test_an_unknown_kind_of_challenge_is_never_met(registered: Client, desk: Des
     work.attempt(desk, replace(row, type="dns-99"), lambda *_: None)
     assert desk.proofs.challenge(row.id).status == "invalid"
     assert challenge["token"] not in town.asked
+
+
+def test_A32_an_answer_that_nobody_foresaw_ends_its_own_challenge(
+    registered: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in the judging must not make the sweep try for ever, nor stop it for others."""
+    order, challenge = a_challenge(registered)
+    _, other = a_challenge(registered)
+    show(registered, other)
+    begin(desk, challenge)
+    begin(desk, other)
+    honest = work.judge
+
+    def judge(kind: Any, answer: Any, proof: Any) -> Verdict:
+        return honest(kind, answer, proof) if proof.token == other["token"] else 1 // 0
+
+    monkeypatch.setattr(work, "judge", judge)
+    for _ in range(desk.config.acme.validation.attempts):
+        validation.sweep(desk.authority)
+        desk.proofs.store.change("UPDATE acme_challenge SET due_at = 0 WHERE status = 'processing'")
+    assert registered.post(other["url"]).json["status"] == "valid"
+    failed = registered.authorizations(order)[0].json["challenges"][0]
+    assert (failed["status"], failed["error"]["type"]) == ("invalid", ERROR + "incorrectResponse")
