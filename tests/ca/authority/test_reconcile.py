@@ -250,7 +250,7 @@ def test_a_theft_raises_an_alarm_by_itself_and_once(authority: Authority, thief:
         runner.run(RECONCILE)
     last = authority.store.last_run(watch.JOB)
     assert not last.ok
-    assert "nobody intended it" in last.detail
+    assert "differences between ledger and records" in last.detail  # the first that it names may be of a test above
     assert len(alarms()) == before + 1
     thief.sign(SignKind.CERTIFICATE, thief.certificate(NAME))
     runner.run(RECONCILE)
