@@ -10,10 +10,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ca.config import Config
 from ca.errors import ConfigError
 from ca.users import Users
+
+if TYPE_CHECKING:
+    from ca.config import Config
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _EXAMPLE = "Give each a folder of its own, as deploy/certwright.toml does."
@@ -34,7 +37,7 @@ class Place:
     at_most: bool = False
 
 
-def places(config: Config) -> tuple[Place, ...]:
+def places(config: "Config") -> tuple[Place, ...]:
     """Every place of a configuration. Raises `ConfigError` when two that differ would be one folder."""
     found = tuple(_places(config))
     seen: dict[Path, Place] = {}
@@ -48,7 +51,7 @@ def places(config: Config) -> tuple[Place, ...]:
     return found
 
 
-def _places(config: Config) -> Iterator[Place]:
+def _places(config: "Config") -> Iterator[Place]:
     hsm, signer, server, acme = config.hsm, config.signer, config.server, config.acme
     yield Place("program", Path(__file__).resolve().parent.parent, "root", "everyone", 0o755, at_most=True)
     yield Place("environment", Path(sys.prefix), "root", "everyone", 0o755, at_most=True)

@@ -12,10 +12,13 @@ import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ca.config import Config
-from ca.config import Users as Configured
 from ca.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ca.config import Config
+    from ca.config import Users as Configured
 
 MEMBERS: Mapping[str, tuple[str, ...]] = {
     "signer": ("everyone",),
@@ -61,7 +64,7 @@ class Users:
         return self.shared[group] if group in self.shared else self[group].gid
 
 
-def resolve(configured: Configured) -> Users:
+def resolve(configured: "Configured") -> Users:
     """The accounts of `users.*`. Raises `ConfigError` for one that is missing, is root, or serves two processes."""
     by_process = {process: _user(process, getattr(configured, process)) for process in MEMBERS}
     shared = {group: _group(group, getattr(configured, group)) for group in ("everyone", "records", "clients")}
@@ -72,7 +75,7 @@ def resolve(configured: Configured) -> Users:
     return Users(by_process, shared)
 
 
-def demand(config: Config, process: str) -> None:
+def demand(config: "Config", process: str) -> None:
     """Returns when this process may be `process` as the user it runs as: in production, only as `users.PROCESS`.
 
     Raises `ConfigError`.

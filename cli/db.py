@@ -1,6 +1,7 @@
 """`certwright db`: the tables are brought up to date by the supervisor or by hand, never by a lone child."""
 
 from cli.output import answer
+from cli.privileges import prepare_places
 from cli.session import Session, command
 
 
@@ -16,8 +17,6 @@ def migrate(session: Session) -> None:
     url = session.config.database_url(session.config.database.migrate_url)
     waiting = store.pending(url)
     if not session.dry_run:
-        from cli.privileges import prepare_places  # takes the whole configuration: not for a help text
-
         prepare_places(session.config)
         store.bring_up_to_date(session.config)
     verb = "would be applied" if session.dry_run else "applied"

@@ -7,23 +7,26 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ca.config import Config
 from ca.errors import ConfigError
 from ca.places import Place, furnish, inspect, places
 from ca.users import resolve
 from cli.processes import CERTWRIGHT
 
+if TYPE_CHECKING:
+    from ca.config import Config
+
 LOW_PORTS = {"web": "https_listen", "status": "http_listen"}
 """The processes that listen, and the key of their address: ports below 1024 take a capability."""
 
 
-def is_roots_affair(config: Config) -> bool:
+def is_roots_affair(config: "Config") -> bool:
     """Whether this is root, in production."""
     return config.mode == "production" and os.geteuid() == 0
 
 
-def demand_root(config: Config) -> None:
+def demand_root(config: "Config") -> None:
     """Raises `ConfigError` in production, where only root can give each process its user; a demo runs as anybody."""
     if config.mode == "production" and os.geteuid() != 0:
         raise ConfigError(
@@ -32,7 +35,7 @@ def demand_root(config: Config) -> None:
         )
 
 
-def prepare_places(config: Config) -> None:
+def prepare_places(config: "Config") -> None:
     """As root in production: makes the folders that are missing. Raises `ConfigError` for one that is wrong."""
     if not is_roots_affair(config):
         return
@@ -42,7 +45,7 @@ def prepare_places(config: Config) -> None:
         inspect(one, users)
 
 
-def dropped(config: Config, process: str, command: Sequence[str]) -> list[str]:
+def dropped(config: "Config", process: str, command: Sequence[str]) -> list[str]:
     """The command, run as the user of that process when root asks in production: no capability, nothing to gain one."""
     if not is_roots_affair(config):
         return list(command)
@@ -61,7 +64,7 @@ def dropped(config: Config, process: str, command: Sequence[str]) -> list[str]:
     ]
 
 
-def step_down(config: Config, process: str) -> None:
+def step_down(config: "Config", process: str) -> None:
     """Root in production becomes the user of that process, by running this very command anew. Else returns."""
     if not is_roots_affair(config):
         return
@@ -69,7 +72,7 @@ def step_down(config: Config, process: str) -> None:
     os.execvp(command[0], command)  # noqa: S606 - this command again, no shell is wanted
 
 
-def become_owner(config: Config, process: str, folder: Path) -> None:
+def become_owner(config: "Config", process: str, folder: Path) -> None:
     """Root in production makes the places, and the folder as that process's own, and goes on as its user."""
     if not is_roots_affair(config):
         return
@@ -80,7 +83,7 @@ def become_owner(config: Config, process: str, folder: Path) -> None:
     step_down(config, process)
 
 
-def _wants_low_port(config: Config, process: str) -> bool:
+def _wants_low_port(config: "Config", process: str) -> bool:
     if process not in LOW_PORTS:
         return False
     return 0 < int(getattr(config.server, LOW_PORTS[process]).rpartition(":")[2]) < 1024

@@ -3,6 +3,7 @@
 import click
 
 from ca.errors import BadRequest
+from cli.privileges import step_down
 from cli.processes import FACES, KINDS, become
 from cli.session import Session, command
 
@@ -21,8 +22,6 @@ def serve(session: Session, only: str | None, faces: str) -> int:
     if not opened or opened - set(FACES):
         raise BadRequest(f"--faces {faces} names no doors that exist.", next_step=f"Choose from {', '.join(FACES)}.")
     if only:
-        from cli.privileges import step_down  # takes the whole configuration: not for a help text
-
         step_down(session.config, only)
         return become(only, session.config, opened)
     from cli import supervise

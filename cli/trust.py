@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from ca.errors import BadRequest, KeyMismatch, NotFound, PolicyDenied
 from cli.output import answer
 from cli.session import Session, command
+
+SHA256_OCTETS = 32
 
 STEPS = (
     "Debian, Ubuntu: sudo cp {root} /usr/local/share/ca-certificates/certwright.crt && sudo update-ca-certificates",
@@ -58,7 +58,7 @@ def _on_paper(text: str) -> tuple[bytes, str]:
         digest = bytes.fromhex(text.replace(":", ""))
     except ValueError:
         digest = b""
-    if len(digest) != SHA256.digest_size:
+    if len(digest) != SHA256_OCTETS:
         raise BadRequest("--sha256 is no SHA-256.", next_step="Write 64 hexadecimal digits, with colons or without.")
     return digest, "as given"
 
@@ -83,6 +83,9 @@ def _of_the_ceremony(session: Session, named: Path | None) -> tuple[bytes, str]:
 
 def _demand_published(session: Session, wanted: bytes, source: str) -> None:
     """What machines would fetch is that root. Raises `KeyMismatch`."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+
     from cli.probe import roots
 
     published = x509.load_pem_x509_certificates(roots(session.config).encode())
