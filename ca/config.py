@@ -215,7 +215,7 @@ class ACME(Section):
     website: PageIfAny = Field("", description="URL in the directory's meta")
     order_life: Seconds = Field(7 * 86400, description="time in which an order must be finished")
     authorization_life: Seconds = Field(8 * 3600, description="time a valid authorization may be used again")
-    eab_key_file: Path = Field(Path("state/eab.key"), description="the key that wraps HMAC keys in the database")
+    eab_key_file: Path = Field(Path("state/eab/key"), description="the key that wraps HMAC keys in the database")
     limits: Limits = Limits()
     renewal_poll: Seconds = Field(6 * 3600, description="how often clients look when to renew", ge=60)
     attempt_life: Seconds = Field(7 * 86400, description="time that each try of a challenge is kept")

@@ -71,6 +71,7 @@ def _places(config: "Config") -> Iterator[Place]:
     yield Place("ca.publication_dir", config.path(config.ca.publication_dir), "scheduler", "records", 0o2775)
     yield Place("server.tls_dir", config.path(server.tls_dir), "scheduler", "records", 0o2770)
     yield Place("acme.nonce_dir", config.path(acme.nonce_dir), "web", "web", 0o700)
+    yield Place("acme.eab_key_file", config.path(acme.eab_key_file).parent, "web", "web", 0o700)
     yield Place("server.metrics_dir", config.path(server.metrics_dir), "root", "everyone", 0o3770)
 
 

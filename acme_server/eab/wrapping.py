@@ -69,9 +69,16 @@ class WrappingKey:
                 file.write(secrets.token_bytes(_KEY))
                 file.flush()
                 os.fsync(file.fileno())
+            self._give(draft)
             self._take(draft)
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be made: {error.strerror}.", next_step=_ADVICE) from None
+
+    def _give(self, draft: Path) -> None:
+        """Made by root, it belongs to whoever owns its folder: the web processes read it (`ca.places`)."""
+        if os.geteuid() == 0:
+            folder = self._path.parent.stat()
+            os.chown(draft, folder.st_uid, folder.st_gid)
 
     def _take(self, draft: Path) -> None:
         try:

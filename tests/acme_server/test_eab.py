@@ -4,10 +4,12 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -360,6 +362,16 @@ def test_the_wrapping_key_is_made_once_and_guarded(tmp_path: Any) -> None:
     path.write_bytes(b"short")
     with pytest.raises(Unavailable):
         keys[0].wrap("a", b"k")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another's file is made by root alone")
+def test_the_wrapping_key_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "eab"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 4711, 4712)
+    WrappingKey(folder / "key").wrap("a", b"k")
+    made = (folder / "key").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (4711, 4712, 0o600)
 
 
 def test_a_lost_wrapping_key_stops_no_account(client: Client, desk: Desk, authority: Authority, town: Town) -> None:

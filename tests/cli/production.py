@@ -50,6 +50,7 @@ permitted_names = ["test", "localhost", "127.0.0.0/8"]
 publication_dir = "{lib}/public"
 [acme]
 nonce_dir = "{lib}/nonces"
+eab_key_file = "{lib}/eab/key"
 [acme.validation]
 socket = "{run}/fetcher/fetcher.sock"
 allow_networks = ["127.0.0.0/8"]

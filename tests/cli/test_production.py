@@ -139,6 +139,7 @@ PATHS = {
     "a publication": "lib/public/roots.pem",
     "door key": "lib/tls/current/key.pem",
     "nonces": "lib/nonces",
+    "key of external accounts": "lib/eab",
     "folder of the signer's socket": "run/signer",
     "folder of the fetcher's socket": "run/fetcher",
     "counters": "lib/metrics",
@@ -153,14 +154,16 @@ READS = {
     "fetcher": ALL | {"folder of the fetcher's socket"},
     "scheduler": ALL | RECORDS | {"folder of the signer's socket", "folder of the fetcher's socket"},
     "status": ALL | {"folder of the signer's socket"},
-    "web": ALL | RECORDS | {"nonces", "folder of the signer's socket", "folder of the fetcher's socket"},
+    "web": ALL
+    | RECORDS
+    | {"nonces", "key of external accounts", "folder of the signer's socket", "folder of the fetcher's socket"},
 }
 WRITES = {
     "signer": SIGNER | {"folder of the signer's socket", "counters"},
     "fetcher": {"folder of the fetcher's socket", "counters"},
     "scheduler": RECORDS | {"publications", "a publication", "counters"},
     "status": {"counters"},
-    "web": RECORDS | {"publications", "a publication", "nonces", "counters"},
+    "web": RECORDS | {"publications", "a publication", "nonces", "key of external accounts", "counters"},
 }
 ASKS = {
     "web": {"health", "keys", "last-crl"},
