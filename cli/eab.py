@@ -40,6 +40,7 @@ def create(session: Session, name: str, **options: Any) -> None:
     from acme_server.eab import office
     from acme_server.eab.credential import Scope
     from acme_server.eab.snippets import Bound, snippets
+    from ca.authority.chain import pem
 
     scope = Scope(
         name,
@@ -52,19 +53,21 @@ def create(session: Session, name: str, **options: Any) -> None:
         options["allow_wildcard"],
         options["waive_challenges"],
     )
-    if session.dry_run:
-        answer(session, {"dry_run": True, "name": name}, f"Would make a credential {name}.")
-        return
-    if scope.waives_challenges:
-        session.confirm(
-            f"Whoever holds it from {', '.join(scope.networks)} gets certificates without a proof. Make it?"
-        )
     with session.authority() as authority:
         desk = Desk(authority)
+        office.demand(desk, scope)
+        if session.dry_run:
+            answer(session, {"dry_run": True, "name": name}, f"Would make a credential {name}.")
+            return
+        if scope.waives_challenges:
+            session.confirm(
+                f"Whoever holds it from {', '.join(scope.networks)} gets certificates without a proof. Go on?"
+            )
         credential, key = office.create(desk, scope, operator())
         directory = desk.urls.directory(scope.profiles[0] if scope.profiles else "")
         shape = _shape(credential, authority.clock())
-    ready = snippets(Bound(directory, credential.id, key))
+        roots = b"".join(pem(one.certificate) for one in authority.store.issuers() if one.kind == "root")
+    ready = snippets(Bound(directory, credential.id, key, roots))
     value = {**shape, "directory": directory, "hmac_key": key, "snippets": ready}
     answer(session, value, lambda: _shown(credential, key, ready))
 

@@ -19,10 +19,7 @@ def create(desk: Desk, scope: Scope, actor: Actor) -> tuple[Credential, str]:
     Raises `BadRequest` for a scope that cannot be meant, `NotFound` for a profile that ACME does not offer,
     `ConfigError` when there is no place for the wrapping key.
     """
-    for profile in scope.profiles:
-        if profile not in desk.config.acme.profiles:
-            raise NotFound(f"ACME offers no profile {profile!r}.", next_step="See acme.profiles.")
-    demand_sound(scope, [desk.authority.profile(name) for name in scope.profiles])
+    demand(desk, scope)
     now = desk.now()
     credential = Credential(
         id=secrets.token_urlsafe(12),
@@ -44,6 +41,14 @@ def create(desk: Desk, scope: Scope, actor: Actor) -> tuple[Credential, str]:
         Credentials(desk.store).add(credential, wrapped)
         desk.journal(_event("eab.created", credential, actor))
     return credential, encode(key)
+
+
+def demand(desk: Desk, scope: Scope) -> None:
+    """Raises what `create` refuses a scope for."""
+    for profile in scope.profiles:
+        if profile not in desk.config.acme.profiles:
+            raise NotFound(f"ACME offers no profile {profile!r}.", next_step="See acme.profiles.")
+    demand_sound(scope, [desk.authority.profile(name) for name in scope.profiles])
 
 
 def revoke(desk: Desk, credential_id: str, actor: Actor) -> int:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What every client needs: the directory, the credential, and the file with this CA's root."""
+    """What every client needs: the directory, the credential, and this CA's roots, in PEM and as a file."""
 
     directory: str
     key_id: str
     hmac_key: str
+    roots: bytes
     root: str = "root.pem"
 
 
@@ -78,7 +79,7 @@ metadata:
 spec:
   acme:
     server: {one.directory}
-    caBundle: ""  # base64 -w0 {one.root}
+    caBundle: {base64.b64encode(one.roots).decode()}
     externalAccountBinding:
       keyID: {one.key_id}
       keySecretRef:

@@ -111,7 +111,7 @@ _BEHIND_LINK = (
 )
 _FAILURES = (
     "SELECT COUNT(*) FROM acme_authorization WHERE account = ? AND value = ? AND kind = ? AND status = 'invalid' "
-    "AND created_at >= COALESCE((SELECT MAX(created_at) FROM acme_authorization WHERE account = ? AND value = ? "
+    "AND created_at > COALESCE((SELECT MAX(created_at) FROM acme_authorization WHERE account = ? AND value = ? "
     "AND kind = ? AND status IN ('valid', 'expired', 'revoked')), 0) "
-    "AND created_at >= COALESCE((SELECT resumed_at FROM acme_pause WHERE account = ? AND value = ? AND kind = ?), 0)"
+    "AND created_at > COALESCE((SELECT resumed_at FROM acme_pause WHERE account = ? AND value = ? AND kind = ?), 0)"
 )

@@ -1,5 +1,6 @@
 """Limits, and what becomes of clients that fail for ever (RFC 8555 §6.6; A-13)."""
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +23,17 @@ from tests.acme_server.test_accounts import another, setting
 from tests.acme_server.test_eab import make, register
 from tests.acme_server.test_renewal_info import ident
 from tests.ca.authority.world import OPERATOR
+from web.app import create_app
 
 NOW = 1_800_000_000
 
 
 @contextmanager
 def limited(authority: Authority, client: Client, **limits: int) -> Iterator[Client]:
-    wanted = authority.config.acme.limits.model_copy(update=limits)
-    with setting(authority, client, limits=wanted) as made:
+    """The same server with these limits; a challenge is tried once there, so that failing takes no time."""
+    acme = authority.config.acme
+    once = acme.validation.model_copy(update={"attempts": 1})
+    with setting(authority, client, limits=acme.limits.model_copy(update=limits), validation=once) as made:
         yield made
 
 
@@ -180,6 +184,27 @@ def test_A13_the_defaults_stop_nobody(authority: Authority) -> None:
 
     assert Limits().orders_per_account >= 100_000
     assert authority.config.acme.limits.orders_per_account == 0  # the demo
+
+
+def test_A13_an_address_is_believed_from_trusted_proxies_alone(client: Client, authority: Authority) -> None:
+    def codes(*addresses: str) -> list[int]:
+        config = few.http.application.wsgi_app.desk.authority.config  # type: ignore[attr-defined]
+        server = config.server.model_copy(update={"trusted_proxies": trusted})
+        changed = config.model_copy(update={"server": server})
+        changed._root = config._root
+        app = create_app(dataclasses.replace(authority, config=changed), frozenset({"acme"}))
+        found = []
+        for address in addresses:
+            one = another(dataclasses.replace(few, http=app.test_client()))
+            one.http.environ_base["HTTP_X_FORWARDED_FOR"] = address
+            found.append(one.register().status_code)
+        return found
+
+    with limited(authority, client, accounts_per_address=1) as few:
+        trusted: list[str] = []
+        assert codes("198.51.100.1", "198.51.100.2") == [201, 429]
+        trusted = ["127.0.0.0/8"]
+        assert codes("198.51.100.3", "198.51.100.3", "198.51.100.4") == [201, 429, 201]
 
 
 def test_the_page_of_limits_tells_them(client: Client, authority: Authority) -> None:

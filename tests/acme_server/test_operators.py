@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from ca.authority import Authority
 from cli.main import run
 from tests.acme_server.client import Client, a_name, refused
 from tests.acme_server.conftest import Town
 from tests.acme_server.test_accounts import another
 from tests.acme_server.test_eab import bound
+from tests.acme_server.test_limits import limited
 
 CLIENTS = ["certbot", "lego", "Caddy", "Traefik", "cert-manager", "acme.sh"]
 
@@ -52,6 +54,7 @@ def test_a_credential_from_its_making_to_its_end(line: Line, client: Client) -> 
     made = line.json("acme", "eab", "create", "web team", "--allow", "**.localhost", "--quota", "5", "--accounts", "2")
     assert (made["status"], made["quota"], made["accounts"]) == ("valid", 5, 0)
     assert list(made["snippets"]) == CLIENTS
+    assert "caBundle: LS0tLS1CRUdJTi" in made["snippets"]["cert-manager"]
     for text in made["snippets"].values():
         assert made["id"] in text
         assert made["directory"] in text
@@ -90,6 +93,7 @@ def test_a_waiver_says_what_it_lacks_and_asks(line: Line) -> None:
     assert (made["waives_challenges"], made["most_accounts"]) == (True, 1)
     assert made["directory"].endswith("/acme/short-lived/directory")
     assert line.json(*whole, "--dry-run") == {"dry_run": True, "name": "trusted"}
+    assert "--from NETWORK" in line(*words, "--dry-run", code=2)
 
 
 def test_accounts_are_shown_and_ended(line: Line, registered: Client) -> None:
@@ -105,10 +109,11 @@ def test_accounts_are_shown_and_ended(line: Line, registered: Client) -> None:
     line("acme", "account", "show", "nothing", code=2)
 
 
-def test_an_order_is_shown_with_its_proofs(line: Line, registered: Client) -> None:
+def test_an_order_is_shown_with_its_proofs(line: Line, registered: Client, authority: Authority) -> None:
     name = a_name()
-    order = registered.order(name)
-    registered.prove(order, honest=False)
+    with limited(authority, registered) as hasty:
+        order = hasty.order(name)
+        hasty.prove(order, honest=False)
     shown = line.json("acme", "order", "show", ident(order.headers["Location"]))
     assert (shown["status"], shown["names"]) == ("invalid", [name])
     (proof,) = shown["authorizations"]
