@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from acme_server.renewal_info import Call
     from acme_server.validation.records import Attempt
     from ca.authority import Authority, Report
+    from ca.records import Actor
 
 
 def application(authority: "Authority") -> "Door":
@@ -27,12 +28,14 @@ def sweep_orders(authority: "Authority") -> "Report":
     return upkeep.sweep_orders(Desk(authority))
 
 
-def call_for_renewal(authority: "Authority", serials: tuple[int, ...], per_second: float = 0.0) -> "Call":
+def call_for_renewal(
+    authority: "Authority", serials: tuple[int, ...], actor: "Actor", per_second: float = 0.0
+) -> "Call":
     """Tells clients to renew these certificates now, no faster than this CA can issue: see `renewal_info.call`."""
     from acme_server import renewal_info
     from acme_server.desk import Desk
 
-    return renewal_info.call(Desk(authority), serials, per_second)
+    return renewal_info.call(Desk(authority), serials, actor, per_second)
 
 
 def purge(authority: "Authority") -> "Report":

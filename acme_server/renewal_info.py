@@ -12,7 +12,7 @@ from acme_server.strict import decode, encode
 from acme_server.windows import Window
 from ca.clock import rfc3339
 from ca.errors import BadRequest, NotFound
-from ca.records import Certificate, serial_hex
+from ca.records import Actor, Certificate, Event, serial_hex
 
 _ADVICE = "Write base64url(AKI keyIdentifier).base64url(serial), RFC 9773 §4.1."
 
@@ -93,20 +93,30 @@ class Call:
     end: int
 
 
-def call(desk: Desk, serials: tuple[int, ...], per_second: float = 0.0) -> Call:
+def call(desk: Desk, serials: tuple[int, ...], actor: Actor, per_second: float = 0.0) -> Call:
     """Has every one of these certificates renewed as soon as this CA can issue so many, in this order.
 
     `per_second` is the rate to count on; 0 for the highest that was measured in the last 30 days, at least one.
     Called before a mass revocation it lets clients renew first; `end` says when the last window closes. Calling a
     certificate again gives it a new window. Raises `BadRequest` for a negative rate.
     """
+    planned = plan(desk, len(serials), per_second)
+    found = windows.spread(planned.count, planned.per_second, planned.begin)
+    with desk.store.transaction():
+        desk.renewals.call(zip(map(serial_hex, serials), found, strict=True))
+        detail = {"count": planned.count, "per_second": planned.per_second, "end": planned.end}
+        desk.journal(Event("renewal.called", actor, "renewals", detail=detail))
+    return planned
+
+
+def plan(desk: Desk, count: int, per_second: float = 0.0) -> Call:
+    """What a call of so many certificates would be. Raises `BadRequest` for a negative rate."""
     if per_second < 0:
         raise BadRequest("The rate is negative.", next_step="Give certificates a second, or 0 for the measured rate.")
     begin = desk.now()
     rate = per_second or max(1.0, desk.renewals.busiest_minute(begin - 30 * 86400) / 60)
-    plan = list(zip(map(serial_hex, serials), windows.spread(len(serials), rate, begin), strict=True))
-    desk.renewals.call(plan)
-    return Call(len(plan), rate, begin, plan[-1][1].end if plan else begin)
+    last = int(max(0, count - 1) / rate) + windows.INCIDENT_WIDTH
+    return Call(count, rate, begin, begin + last)
 
 
-__all__ = ["Call", "Window", "call", "certificate_id", "find", "parse", "show"]
+__all__ = ["Call", "Window", "call", "certificate_id", "find", "parse", "plan", "show"]

@@ -52,6 +52,7 @@ EVENTS: Mapping[str, str] = {
     "restore.confirmed": "An operator confirmed a restored database: tokens are believed, and it issues again.",
     "restore.noticed": "The database is behind the signer's ledger: from here on the service only revokes.",
     "restore.performed": "A restored database was told what the ledger knows; journal entries from..to are lost.",
+    "renewal.called": "Certificates were called to be renewed early, no faster than this CA can issue.",
     "responder.renewed": "An issuer got a new delegated OCSP responder.",
     "revocation.adopted": "A revocation that a published CRL tells of was taken over into the records.",
     "revocation.begun": "A mass revocation was begun; the query stands in the detail.",

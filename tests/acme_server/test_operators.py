@@ -13,6 +13,8 @@ from tests.acme_server.conftest import Town
 from tests.acme_server.test_accounts import another
 from tests.acme_server.test_eab import bound
 from tests.acme_server.test_limits import limited
+from tests.acme_server.test_renewal_info import ask
+from tests.acme_server.test_renewal_info import ident as ari
 
 CLIENTS = ["certbot", "lego", "Caddy", "Traefik", "cert-manager", "acme.sh"]
 
@@ -123,6 +125,20 @@ def test_an_order_is_shown_with_its_proofs(line: Line, registered: Client, autho
     assert name in said
     assert "http-01" in said
     line("acme", "order", "show", "nothing", code=3)
+
+
+def test_A35_certificates_are_called_to_be_renewed(line: Line, registered: Client) -> None:
+    account = ident(registered.kid)
+    leaves = [registered.obtain() for _ in range(2)]
+    words = ("acme", "renewal", "call", "--query", f"account:{account}", "--per-second", "0.5")
+    plan = line.json(*words, "--dry-run")
+    assert (plan["certificates"], plan["per_second"]) == (2, 0.5)
+    assert "explanationURL" not in ask(registered, ari(leaves[0])).json
+    assert "--yes" in line(*words, code=2)
+    assert line.json(*words, "--yes")["certificates"] == 2
+    for leaf in leaves:
+        assert ask(registered, ari(leaf)).json["explanationURL"]
+    line("acme", "renewal", "call", "--query", "nonsense", code=2)
 
 
 def test_another_account_is_another(registered: Client, line: Line) -> None:

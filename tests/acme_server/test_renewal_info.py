@@ -103,10 +103,10 @@ def test_A35_a_revoked_certificate_is_renewed_at_once(registered: Client) -> Non
 def test_A35_in_an_incident_windows_follow_the_measured_rate(registered: Client, authority: Authority) -> None:
     leaves = [registered.obtain() for _ in range(4)]
     serials = tuple(leaf.serial_number for leaf in leaves)
-    called = acme_server.call_for_renewal(authority, serials)
+    called = acme_server.call_for_renewal(authority, serials, OPERATOR)
     assert (called.count, called.begin) == (4, pytest.approx(authority.clock(), abs=3))
     assert called.per_second >= 1
-    called = acme_server.call_for_renewal(authority, serials, per_second=0.01)
+    called = acme_server.call_for_renewal(authority, serials, OPERATOR, per_second=0.01)
     answers = [ask(registered, ident(leaf)) for leaf in leaves]
     starts = [int(window(one)[0].timestamp()) - called.begin for one in answers]
     assert starts == [0, 100, 200, 300]
