@@ -19,6 +19,7 @@ from tests.cli.conftest import Done, Installation, eventually, make_installation
 LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(400),  # five processes and ten commands, each started anew: minutes on a busy machine
     pytest.mark.skipif(not LIBRARY.exists(), reason="faketime is not installed: apt-get install faketime"),
 ]
 KINDS = ("scheduler", "status", "fetcher", "web")
