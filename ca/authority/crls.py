@@ -9,8 +9,6 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from ca import crl, journal
 from ca.authority.desk import Desk
 from ca.authority.report import Report
@@ -219,7 +217,7 @@ def _target(issuer_id: str, shard: int) -> str:
 
 def _tbs_sha256(der: bytes) -> str:
     """What the signer's ledger knows this CRL by."""
-    return hashlib.sha256(x509.load_der_x509_crl(der).tbs_certlist_bytes).hexdigest()
+    return hashlib.sha256(crl.tbs_of(der)).hexdigest()
 
 
 def _journal_refusal(desk: Desk, issuer_id: str, shard: int, error: CAError) -> None:

@@ -7,7 +7,7 @@ crl.gate(published, der, may_leave)                             # before it take
 
 from ca.crl.entries import entry, removal, serial_of, split
 from ca.crl.gate import MayLeave, gate, missing, must_rise
-from ca.crl.lists import Form, assemble, build, ledger_scope, revoked_of
+from ca.crl.lists import Form, assemble, build, ledger_scope, revoked_of, tbs_of
 from ca.crl.paths import FULL, delta_path, delta_url, full_path, issuer_of, label, list_path, shard_path, shard_url
 from ca.crl.root import Window, root_crls, windows
 from ca.profiles import certificate_period
@@ -42,6 +42,7 @@ __all__ = [
     "shard_path",
     "shard_url",
     "split",
+    "tbs_of",
     "windows",
 ]
 

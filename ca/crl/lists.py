@@ -68,7 +68,7 @@ def assemble(issuer: Issuer, private_key: PrivateKey, entries: Iterable[bytes], 
     splicer = _Splicer(private_key, b"".join(entries))
     builder.sign(splicer, signature_hash(private_key.public_key()))  # type: ignore[arg-type]
     made = splicer.signed()
-    if not _is_whole(made, certificate):
+    if not _is_whole(made, splicer, certificate):
         raise IssuanceMismatch(f"The CRL of {issuer.id} was withheld: the signature is not the issuer's.")
     return made
 
@@ -83,18 +83,17 @@ class _Splicer(KeyHandle):
         super().__init__(private_key.public_key(), bytes)
         self._private_key = private_key
         self._entries = entries
-        self._signed = b""
+        self.tbs = self.signature = b""
 
     def sign(self, data: bytes, *how: object, **named: object) -> bytes:
         """The signature over the spliced bytes, as the library wants it made."""
-        tbs = _spliced(bytes(data), self._entries)
-        signature = self._private_key.sign(tbs, *how, *named.values())  # type: ignore[arg-type]
-        self._signed = der.tlv(der.SEQUENCE, tbs + self.algorithm.identifier + der.bit_string(signature))
-        return signature
+        self.tbs = _spliced(bytes(data), self._entries)
+        self.signature = self._private_key.sign(self.tbs, *how, *named.values())  # type: ignore[arg-type]
+        return self.signature
 
     def signed(self) -> bytes:
         """The whole CRL, when the builder has had it signed."""
-        return self._signed
+        return der.tlv(der.SEQUENCE, self.tbs + self.algorithm.identifier + der.bit_string(self.signature))
 
 
 def _spliced(tbs: bytes, entries: bytes) -> bytes:
@@ -105,14 +104,17 @@ def _spliced(tbs: bytes, entries: bytes) -> bytes:
     return der.tlv(der.SEQUENCE, b"".join((*head, der.tlv(der.SEQUENCE, entries), extensions)))
 
 
-def _is_whole(made: bytes, issuer: x509.Certificate) -> bool:
-    """Whether the library reads it, and the signature over its very TBS is the issuer's."""
+def _is_whole(made: bytes, splicer: _Splicer, issuer: x509.Certificate) -> bool:
+    """Whether the library reads it, and the signature over its very TBS is the issuer's.
+
+    (The library would write the whole TBS anew to show it: as long as all the rest takes.)
+    """
     try:
         read = x509.load_der_x509_crl(made)
     except ValueError:
         return False
     key = issuer.public_key()
-    return algorithm_of(key).verifies(key, read.signature, read.tbs_certlist_bytes)  # type: ignore[arg-type]
+    return algorithm_of(key).verifies(key, read.signature, splicer.tbs)  # type: ignore[arg-type]
 
 
 # --- what stands around the entries -------------------------------------------------------------
@@ -147,6 +149,11 @@ def _scope(url: str) -> x509.IssuingDistributionPoint:
     )
 
 
+def tbs_of(made: bytes) -> bytes:
+    """The TBS of a CRL, without parsing it: what the signer's ledger knows it by. Raises `BadRequest`."""
+    return next(iter(der.children(made)))
+
+
 def ledger_scope(url: str) -> str:
     """The name under which the signer's ledger numbers the complete CRLs of a distribution point."""
     return scope_by(_scope(url)) if url else ""
@@ -154,7 +161,6 @@ def ledger_scope(url: str) -> str:
 
 def revoked_of(made: bytes) -> bytes:
     """The content of revokedCertificates of a CRL, empty when there is none. Raises `BadRequest` for no CRL."""
-    tbs = next(iter(der.children(made)))
-    before, last = list(der.children(tbs))[-2:]
+    before, last = list(der.children(tbs_of(made)))[-2:]
     # Before the extensions come the entries or nextUpdate, which is no SEQUENCE.
     return der.content(before) if last[0] == _EXTENSIONS and before[0] == der.SEQUENCE else b""

@@ -5,7 +5,7 @@ An entry belongs to its row: what changes the row empties it, and whoever makes 
 
 from collections.abc import Iterable
 
-from ca.records import ALL_SHARDS, Revocation, serial_hex
+from ca.records import ALL_SHARDS, Reason, Revocation, serial_hex
 from ca.store.office import Office
 from ca.store.tables import HELD, REVOCATION
 
@@ -23,9 +23,8 @@ class Lists(Office):
         """Keeps entries, unless the facts have changed since they were read."""
         with self.transaction():
             for fact, entry in written:
-                known = (entry, fact.issuer, serial_hex(fact.serial), fact.reason.value, fact.revoked_at)
-                self.change(_WRITE, *known)
-                self.change(_WRITE_HELD, *known)
+                sql = _WRITE_HELD if fact.reason is Reason.CERTIFICATE_HOLD else _WRITE
+                self.change(sql, entry, fact.issuer, serial_hex(fact.serial), fact.reason.value, fact.revoked_at)
 
     def entries(self, issuer: str, shard: int, not_after_from: int) -> list[bytes]:
         """Each entry whose notAfter is not before that time, by serial (L-07)."""
