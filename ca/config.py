@@ -188,6 +188,15 @@ class OCSP(Section):
     live_per_second: int = Field(200, ge=0, description="answers that a status process has signed live, a second")
 
 
+class Status(Section):
+    """A status plane on a machine without database."""
+
+    feed_url: str = Field("", description="API to follow, https://HOST:PORT/api/v1; empty: the folder is filled here")
+    feed_token_file: Path | None = Field(None, description="file with a bearer token for that API")
+    feed_roots: Path | None = Field(None, description="PEM roots by which its HTTPS door is known; none: the machine's")
+    feed_lag: Seconds = Field(60, description="seconds behind after which /ready fails", ge=1)
+
+
 class Validation(Section):
     """How challenges are fetched, and where they may not go."""
 
@@ -310,6 +319,7 @@ class Config(BaseSettings):
     signer: Signer = Signer()
     ca: CA = CA()
     ocsp: OCSP = OCSP()
+    status: Status = Status()
     acme: ACME = ACME()
     ui: UI = UI()
     audit: Audit = Audit()

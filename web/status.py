@@ -68,6 +68,7 @@ class StatusPlane:
         self.clock = clock
         self._counts = counts
         self._live = live
+        self.behind: Callable[[], bool] = bool
         self._issuers: dict[str, tuple[Shelved, x509.Certificate]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -178,11 +179,11 @@ class StatusPlane:
         return _good(reply(shelved, environ, self.clock(), ranges=path.startswith("crl/")))
 
     def ready(self, _environ: Environ, _: str) -> Result:
-        """200 when the roots are readable here and no CRL of an issuing CA in office has ended: this folder is fed.
+        """200 when the roots are readable here, no CRL of an issuing CA in office has ended, and no feed is behind.
 
         The root's CRLs come from a ceremony: no other host could do better.
         """
-        if self.shelf.find("roots.pem") is None or any(self._ended_crls()):
+        if self.shelf.find("roots.pem") is None or any(self._ended_crls()) or self.behind():
             return _unready()
         return "ok", _text("200 OK")
 
@@ -191,7 +192,8 @@ class StatusPlane:
         for name in (one for one in self.shelf.names("ca") if one.endswith(".cer")):
             issuer = self.shelf.find(name)
             if issuer is not None and _in_office(issuer.publication.body, now):
-                paths = self.shelf.names(f"crl/{name[len('ca/') : -len('.cer')]}")
+                folder = f"crl/{name[len('ca/') : -len('.cer')]}"
+                paths = (path for path in self.shelf.names(folder) if path != f"{folder}/full.crl")  # may be turned off
                 yield from (path for path in paths if (found := self.shelf.find(path)) and found.expired(now))
 
     def nothing(self, _environ: Environ, _: str) -> Result:
@@ -371,8 +373,15 @@ def application(config: Config, clock: Clock = system_clock) -> StatusPlane:
 
 
 def make_gate(config: Config) -> Gate:
-    """What a worker of the status process serves."""
-    return Gate(application(config), BOUNDS)
+    """What a worker of the status process serves; where it has no database beside it, it follows another node."""
+    plane = application(config)
+    if config.status.feed_url:
+        from web.follow import Follower
+
+        follower = Follower(config, Folder(config.path(config.ca.publication_dir)))
+        follower.start()
+        plane.behind = lambda: follower.age() > config.status.feed_lag
+    return Gate(plane, BOUNDS)
 
 
 def run(config: Config) -> None:

@@ -167,6 +167,9 @@ class PublicationsOut(BaseModel):
 
     items: list[PublicationOut]
     after: int
+    last: int = Field(
+        description="the last place in the sequence; below `after`, the database was set back: begin at 0"
+    )
 
 
 class ProblemOut(BaseModel):

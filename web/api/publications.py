@@ -32,6 +32,7 @@ def blueprint(authority: Authority) -> APIBlueprint:
         return {
             "items": [models.publication_out(one) for one in found],
             "after": found[-1].seq if found else query.after,
+            "last": authority.store.last_seq(),
         }
 
     return doors
