@@ -110,6 +110,7 @@ def sane(answer: Any, began: float) -> None:
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", POSTED)
 @QUICK
 @given(body=st.binary(max_size=300))
@@ -128,6 +129,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", POSTED)
 @QUICK
 @given(payload=st.dictionaries(MEMBERS, JSON, max_size=6) | JSON)
