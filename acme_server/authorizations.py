@@ -34,12 +34,13 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     desk.demand_terms(asked.by)
     bound = Credentials(desk.store).get(asked.by.eab) if asked.by.eab else None
     wanted = payloads.read(asked.payload, payloads.NewAuthorization)
+    below = wanted.identifier.subdomains and desk.config.acme.subdomains
 
     def permit(name: Name) -> None:
         if is_wildcard(name):
             raise BadName(f"{name.value} cannot be authorized ahead.", next_step="Place an order for it.")
         desk.authority.policy.permit_name(name, chosen, issuer)
-        kinds.demand_provable(desk.config, name)
+        kinds.demand_provable(desk.config, name, below)
         if bound:
             bound.permit_name(name)
 
@@ -48,15 +49,18 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     now = desk.now()
     with desk.store.transaction():
         try:
-            row, status = desk.proofs.usable(asked.by.id, name, now + REUSE_MARGIN), 200
+            row, status = desk.proofs.usable(asked.by.id, name, now + REUSE_MARGIN, below), 200
         except NotFound:
-            row, status = new_authorization(desk, asked.by.id, name, now + desk.config.acme.order_life), 201
+            row, status = new_authorization(desk, asked.by.id, name, now + desk.config.acme.order_life, below), 201
     shown = resources.authorization(row, kinds.in_order(desk.proofs.challenges(row.id)), desk.urls)
     return Answer(shown, status, location=desk.urls.authorization(row.id))
 
 
-def new_authorization(desk: Desk, account_id: str, name: Name, expires: int) -> Authorization:
-    """Writes a pending authorization with its challenges inside the open transaction; it lasts until then."""
+def new_authorization(desk: Desk, account_id: str, name: Name, expires: int, subdomains: bool = False) -> Authorization:
+    """Writes a pending authorization with its challenges inside the open transaction; it lasts until then.
+
+    With `subdomains` it is for all below the name too, and DNS alone can prove it.
+    """
     row = Authorization(
         id=secrets.token_urlsafe(16),
         account=account_id,
@@ -65,8 +69,9 @@ def new_authorization(desk: Desk, account_id: str, name: Name, expires: int) -> 
         status=AuthorizationStatus.PENDING,
         expires=expires,
         created_at=desk.now(),
+        subdomains=subdomains,
     )
-    desk.proofs.add(row, [_challenge(row, kind) for kind in kinds.offered(desk.config, name)])
+    desk.proofs.add(row, [_challenge(row, kind) for kind in kinds.offered(desk.config, name, subdomains)])
     return row
 
 

@@ -1,12 +1,12 @@
 """newOrder: which names, by which profile, proved how, and against which limits (RFC 8555 §7.4)."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from acme_server import identifiers, issuance, order_log, payloads, replacement
+from acme_server import identifiers, issuance, order_log, payloads, replacement, subdomains
 from acme_server.authorizations import REUSE_MARGIN, new_authorization, waive
 from acme_server.desk import Answer, Asked, Desk
 from acme_server.directory import demand_profile
@@ -31,7 +31,9 @@ def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     """
     desk.demand_terms(asked.by)
     bound = Credentials(desk.store).get(asked.by.eab) if asked.by.eab else None
-    order = _wanted(desk, asked, profile, bound)
+    wanted = payloads.read(asked.payload, payloads.NewOrder)
+    order = _wanted(desk, asked, wanted, profile, bound)
+    ancestors = subdomains.ancestors(desk, wanted.identifiers)
     waiver = _waiver(desk, asked, order, bound)
     pauses.demand_none(desk, asked.by, order.identifiers)
     replaced = replacement.replaced_by(desk, order) if order.replaces else None
@@ -39,7 +41,7 @@ def place(desk: Desk, asked: Asked, profile: str = "") -> Answer:
         if waiver:
             found = [waive(desk, order, name, waiver) for name in order.identifiers]
         else:
-            found = [_authorization(desk, order, name) for name in order.identifiers]
+            found = _authorizations(desk, order, ancestors)
         order = _over(order, found)
         desk.orders.add(order)
         renews = replacement.mark(desk, replaced, order) if replaced else False
@@ -66,9 +68,8 @@ def _waiver(desk: Desk, asked: Asked, order: Order, bound: Credential | None) ->
     return None
 
 
-def _wanted(desk: Desk, asked: Asked, directory: str, bound: Credential | None) -> Order:
+def _wanted(desk: Desk, asked: Asked, wanted: payloads.NewOrder, directory: str, bound: Credential | None) -> Order:
     """The order without its authorizations; its own profile counts, else that of the directory that led here."""
-    wanted = payloads.read(asked.payload, payloads.NewOrder)
     profile_name = _chosen(desk, wanted.profile) if wanted.profile else demand_profile(desk, directory)
     if bound:
         _demand_scope(bound, profile_name)
@@ -143,12 +144,30 @@ def _demand_period(order: Order, profile: Profile, issuer: Issuer, now: int) -> 
         raise Malformed(denied.detail, next_step=denied.next_step or "Leave notBefore and notAfter out.") from None
 
 
-def _authorization(desk: Desk, order: Order, name: Name) -> Authorization:
-    """One that the account has already and that lasts, else a new one that lasts as long as the order."""
+def _authorizations(desk: Desk, order: Order, ancestors: Mapping[Name, Name]) -> list[Authorization]:
+    """Those that the account has already and that last, else new ones that last as long as the order.
+
+    A new one is for the name, or for the ancestor that the client named and all below it; each stands there once.
+    """
+    found: dict[str | tuple[Name, bool], Authorization] = {}
+    for name in order.identifiers:
+        try:
+            held = _held(desk, order, name)
+            found[held.id] = held
+        except NotFound:
+            wanted = (ancestors[name], True) if name in ancestors else (name, False)
+            if wanted not in found:
+                found[wanted] = new_authorization(desk, order.account, wanted[0], order.expires, wanted[1])
+    return list(found.values())
+
+
+def _held(desk: Desk, order: Order, name: Name) -> Authorization:
+    """One that the account has for the name, or for all below a domain above it. Raises `NotFound`."""
+    until = order.created_at + REUSE_MARGIN
     try:
-        return desk.proofs.usable(order.account, name, order.created_at + REUSE_MARGIN)
+        return desk.proofs.usable(order.account, name, until)
     except NotFound:
-        return new_authorization(desk, order.account, name, order.expires)
+        return subdomains.usable(desk, order.account, name, until)
 
 
 def _over(order: Order, found: list[Authorization]) -> Order:

@@ -28,10 +28,12 @@ class AccountUpdate(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Identifier(msgspec.Struct, frozen=True):
-    """RFC 8555 §7.1.3, RFC 8738."""
+    """RFC 8555 §7.1.3, RFC 8738, RFC 9444 §4."""
 
     type: str
     value: str
+    ancestor: str | None = msgspec.field(name="ancestorDomain", default=None)
+    subdomains: bool = msgspec.field(name="subdomainAuthAllowed", default=False)
 
 
 class NewOrder(msgspec.Struct, frozen=True, rename="camel"):

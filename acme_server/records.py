@@ -103,7 +103,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The right of an account to certificates for one name, once a challenge of it is met."""
+    """The right of an account to certificates for one name, once a challenge of it is met; or for all below it too."""
 
     id: str
     account: str
@@ -113,6 +113,7 @@ class Authorization:
     expires: int
     created_at: int
     waived_by: str = ""
+    subdomains: bool = False
 
     @property
     def name(self) -> Name:

@@ -41,6 +41,8 @@ def _meta(config: Config, urls: Urls, profiles: Mapping[str, str]) -> Members:
         meta["website"] = config.acme.website
     if config.acme.caa == "on":
         meta["caaIdentities"] = list(urls.issuers)
+    if config.acme.subdomains:
+        meta["subdomainAuthAllowed"] = True
     return meta
 
 
@@ -91,6 +93,8 @@ def authorization(row: Authorization, challenges: Sequence[Challenge], urls: Url
     }
     if is_wildcard(row.name):
         members["wildcard"] = True
+    if row.subdomains:
+        members["subdomainAuthAllowed"] = True
     if row.status in (AuthorizationStatus.PENDING, AuthorizationStatus.VALID):
         members["expires"] = rfc3339(row.expires)
     return members

@@ -201,13 +201,16 @@ class Proofs:
         """What an authorization offers."""
         return self.store.select(CHALLENGE, "WHERE authorization_id = ? ORDER BY id", authorization_id)
 
-    def usable(self, account_id: str, name: Name, until: int) -> Authorization:
-        """A valid authorization of this account for this name that lasts until then. Raises `NotFound`."""
+    def usable(self, account_id: str, name: Name, until: int, subdomains: bool = False) -> Authorization:
+        """A valid authorization of this account for this name that lasts until then. Raises `NotFound`.
+
+        With `subdomains`, one that is for all below it too.
+        """
         tail = (
             "WHERE account = ? AND value = ? AND status = 'valid' AND kind = ? AND expires > ? AND waived_by = '' "
-            "ORDER BY expires DESC LIMIT 1"
+            "AND subdomains >= ? ORDER BY expires DESC LIMIT 1"
         )
-        values = (account_id, name.value, name.kind.value, until)
+        values = (account_id, name.value, name.kind.value, until, int(subdomains))
         return self.store.first("There is none.", AUTHORIZATION, tail, *values)
 
     def holds(self, account_id: str, name: Name, now: int) -> bool:

@@ -237,6 +237,7 @@ class ACME(Section):
     )
     caa: Literal["off", "on"] = Field("off", description="whether CAA records of a name are obeyed (RFC 8659, 8657)")
     caa_identities: list[str] = Field([], description="names of this CA in the DNS; empty: server.public_url's host")
+    subdomains: bool = Field(False, description="a proof by DNS may count for all below a domain (RFC 9444)")
     validation: Validation = Validation()
 
 
@@ -334,6 +335,13 @@ class Config(BaseSettings):
         """O-05: half of a responder's life, when it is renewed, has room for one answer's whole life."""
         if self.signer.responder_days * 86400 < 2 * self.ca.ocsp_life:
             raise ValueError("signer.responder_days must be at least twice ca.ocsp_life")
+        return self
+
+    @model_validator(mode="after")
+    def _caa_is_asked_for_each_name(self) -> "Config":
+        """A proof for all below a domain says nothing of the CAA records of a name there."""
+        if self.acme.subdomains and self.acme.caa == "on":
+            raise ValueError("acme.subdomains cannot be on together with acme.caa")
         return self
 
     @classmethod

@@ -104,10 +104,17 @@ def lines_of(attempt: Attempt, inside: bool = False) -> Iterator[str]:
         yield f"Inside: {attempt.inside}"
     yield ""
     yield from (_line(step, inside) for step in attempt.trail)
-    yield from (f"{fact}: {value}" for fact, value in attempt.facts.items() if fact in _SHOWN)
+    yield from (f"{words}: {attempt.facts[fact]}" for fact, words in _SHOWN.items() if fact in attempt.facts)
 
 
-_SHOWN = ("status", "octets", "equal", "body", "records", "wanted")
+_SHOWN = {
+    "status": "HTTP status",
+    "octets": "octets of the body",
+    "body": "the body, since it has the form of a key authorization",
+    "equal": "it equals the key authorization",
+    "records": "TXT records",
+    "wanted": "wanted",
+}
 
 
 def _line(step: Step, inside: bool) -> str:

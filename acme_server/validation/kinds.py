@@ -16,14 +16,18 @@ KINDS: Mapping[str, Kind] = {kind.type: kind for kind in _ALL}
 """By the type that clients know them by, the easiest first."""
 
 
-def offered(config: Config, name: Name) -> tuple[str, ...]:
-    """The types of the challenges that a new authorization for this name has (`acme.challenges`)."""
-    return tuple(kind.type for kind in KINDS.values() if kind.type in config.acme.challenges and kind.suits(name))
+def offered(config: Config, name: Name, subdomains: bool = False) -> tuple[str, ...]:
+    """The types of the challenges that a new authorization for this name has (`acme.challenges`).
+
+    For its subdomains too: what would prove a wildcard of it.
+    """
+    proved = Name(name.kind, f"*.{name.value}") if subdomains else name
+    return tuple(kind.type for kind in KINDS.values() if kind.type in config.acme.challenges and kind.suits(proved))
 
 
-def demand_provable(config: Config, name: Name) -> None:
+def demand_provable(config: Config, name: Name, subdomains: bool = False) -> None:
     """Raises `BadName` if no challenge that is offered can prove control over the name."""
-    if offered(config, name):
+    if offered(config, name, subdomains):
         return
     what = f"{name.value} is a wildcard, which DNS challenges alone can prove" if is_wildcard(name) else name.value
     raise BadName(
