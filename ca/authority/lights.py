@@ -70,6 +70,8 @@ def _crl(desk: Desk) -> str:
     """The shard that ends first: half of its life is the time to worry (INC-03)."""
     issuer = desk.active_issuer()
     states = [one for one in desk.store.shards(issuer.id) if not one.ended_at]
+    if not states:
+        raise CAError(f"{issuer.id} has no CRL", next_step="Run 'certwright crl publish'.")
     first = min(states, key=lambda one: one.next_update)
     left, life = first.next_update - desk.clock(), first.next_update - first.this_update
     if left <= 0:
@@ -82,9 +84,9 @@ def _crl(desk: Desk) -> str:
 def _ocsp(desk: Desk) -> str:
     """A responder that is valid, and nothing waiting for an answer for long."""
     responder = desk.responder(desk.active_issuer().id)
-    late = desk.store.ocsp_due(desk.clock() - LATE, 1000)
+    late = desk.store.count_late(desk.clock() - LATE, 1000)
     if late:
-        count = f"{len(late)}{'+' if len(late) == 1000 else ''}"
+        count = f"{late}{'+' if late == 1000 else ''}"
         raise Warn(f"{count} answers are late", next_step="Start the scheduler, and see its log.")
     return f"responder for {(responder.not_after - desk.clock()) // DAY} days"
 

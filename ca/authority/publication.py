@@ -27,7 +27,7 @@ def publication(desk: Desk) -> State:
         return State(
             crls=desk.store.published("crl/"),
             responders=_responders(desk),
-            waiting=len(desk.store.ocsp_due(desk.clock(), MOST_WAITING)),
+            waiting=desk.store.count_late(desk.clock(), MOST_WAITING),
             stale=desk.store.count_stale(),
             status_url=desk.config.server.status_url,
         )

@@ -10,7 +10,7 @@ from ca.store.office import Office
 from ca.store.tables import EVENT
 from ca.store.values import EventRow
 
-STRETCH = 20_000
+STRETCH = 5_000
 """Entries that are walked for one page where no index leads."""
 
 _LAST = "\U0010ffff"

@@ -46,6 +46,10 @@ class Surveys(Office):
         """What is published below a path, by path, without its bytes."""
         return tuple(Published(*row) for row in self.rows(_PUBLISHED, prefix, prefix + _LAST))
 
+    def count_late(self, before: int, most: int) -> int:
+        """OCSP answers that are due since `before`, counted up to `most`."""
+        return int(self.rows(_LATE, before, most)[0][0])
+
     def count_stale(self) -> int:
         """CRLs with revocations that are not published yet."""
         return int(self.rows("SELECT count(*) FROM shard WHERE generation > published_generation")[0][0])
@@ -69,3 +73,4 @@ _PUBLISHED = (
     "SELECT path, length(body), this_update, fresh_until FROM publication WHERE path >= ? AND path < ? "
     "ORDER BY path LIMIT 500"
 )
+_LATE = "SELECT count(*) FROM (SELECT 1 FROM ocsp WHERE held = 0 AND refresh_at <= ? LIMIT ?) late"

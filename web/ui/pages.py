@@ -4,7 +4,6 @@ Values that people or certificates brought are text, always: autoescape is on, n
 and characters that would change how a line reads (bidi controls, NUL) are shown by name.
 """
 
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +123,11 @@ def shown(value: object, most: int = LONGEST) -> str:
     """Text that reads as it is: control and direction characters by their code, long values cut with their length."""
     text = str(value)
     cut = text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
-    return "".join(one if _plain(one) else f"⟨U+{ord(one):04X}⟩" for one in cut)
+    return "\n".join(line if line.isprintable() else _coded(line) for line in cut.split("\n"))
 
 
-def _plain(one: str) -> bool:
-    return one == "\n" or unicodedata.category(one) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+def _coded(line: str) -> str:
+    return "".join(one if one.isprintable() or one == "\u00a0" else f"⟨U+{ord(one):04X}⟩" for one in line)
 
 
 def time(at: int, now: int) -> Markup:
@@ -137,9 +136,7 @@ def time(at: int, now: int) -> Markup:
         return Markup("–")
     utc = rfc3339(at)
     short = utc[:16].replace("T", " ")
-    return Markup('<time datetime="{}" title="{}">{}<span class="utc">{} UTC</span></time>').format(
-        utc, utc, relative(at - now), short
-    )
+    return Markup('<time datetime="{}">{}<span class="utc">{} UTC</span></time>').format(utc, relative(at - now), short)
 
 
 def relative(seconds: int) -> str:
