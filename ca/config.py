@@ -50,6 +50,7 @@ SECURITY_KEYS = (
     "server.trusted_proxies",
     "profiles",
     "backup.recipients",
+    "targets",
 )
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -270,6 +271,7 @@ class Scheduler(Section):
     ocsp: Seconds = Field(60, description="look for due OCSP answers", ge=1)
     renewals: Seconds = Field(300, description="look for own certificates and responders to renew", ge=1)
     expiry: Seconds = Field(300, description="expire orders, authorizations, nonces, idempotency keys", ge=1)
+    targets: Seconds = Field(5, description="send to publication targets what is new", ge=1)
     probe: Seconds = Field(300, description="fetch what relying parties fetch, and see how fresh it is", ge=10)
     reconcile: Seconds = Field(6 * 3600, description="hold the signer's ledger against the records", ge=60)
     sweep: Seconds = Field(15, description="abandon orphaned intents, retry challenges", ge=1)
@@ -301,6 +303,27 @@ SAMPLE_PROFILES: dict[str, ProfileConfig] = {
 }
 
 
+TargetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Part = Literal["crl", "ca", "chain", "roots", "ocsp", "staple"]
+
+
+class TargetConfig(Section):
+    """A place besides the publication folder that gets what is published."""
+
+    only: list[Part] = Field([], description="what goes there, of crl, ca, chain, roots, ocsp, staple; empty: all")
+
+
+class FolderTarget(TargetConfig):
+    """A folder of plain files, for a web server to serve and load balancers to staple from."""
+
+    kind: Literal["folder"] = Field(description="folder")
+    path: Path = Field(description="the folder; each node writes its own")
+
+
+TARGETS = (FolderTarget,)
+AnyTarget = FolderTarget
+
+
 class Config(BaseSettings):
     """The whole tree; relative paths start from the folder of the file."""
 
@@ -327,6 +350,7 @@ class Config(BaseSettings):
     backup: Backup = Backup()
     scheduler: Scheduler = Scheduler()
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
+    targets: dict[TargetName, AnyTarget] = {}
     _root: Path = PrivateAttr(Path("."))
     _file: Path = PrivateAttr(Path("certwright.toml"))
 

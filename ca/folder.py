@@ -101,13 +101,13 @@ class Folder:
             current = self.get(publication.path)
             if current is not None and current.version >= publication.version:
                 return False
-            _replace(self.root / publication.path, _render(publication))
+            replaced(self.root / publication.path, _render(publication))
             return True
 
     def demand_room(self) -> None:
         """Returns when a file can be written here now: it writes one. Raises `Unavailable`."""
         with self._locked(".room"):
-            _replace(self.root / ".room", bytes(_ROOM))
+            replaced(self.root / ".room", bytes(_ROOM))
 
     @property
     def fed(self) -> int:
@@ -116,12 +116,12 @@ class Folder:
             mark = _mark.decode((self.root / ".fed").read_bytes())
         except (OSError, msgspec.DecodeError):
             return 0
-        return mark.seq if mark.boot == _boot() else 0
+        return mark.seq if mark.boot == boot() else 0
 
     @fed.setter
     def fed(self, seq: int) -> None:
         with self._locked(".fed"):
-            _replace(self.root / ".fed", msgspec.json.encode(_Mark(_boot(), seq)))
+            replaced(self.root / ".fed", msgspec.json.encode(_Mark(boot(), seq)))
 
     @contextmanager
     def _locked(self, path: str) -> Iterator[None]:
@@ -144,7 +144,7 @@ def _unusable(root: Path, error: OSError) -> Unavailable:
     )
 
 
-def _boot() -> str:
+def boot() -> str:
     """What changes with each boot of this machine, and with the form of the files; where nothing tells, a reboot
     is not noticed."""
     try:
@@ -153,12 +153,17 @@ def _boot() -> str:
         return _MAGIC.decode()
 
 
-def _replace(target: Path, content: bytes) -> None:
-    """Called under the lock of its path, so there is only one who writes the file beside it."""
+def replaced(target: Path, content: bytes, after: int = 0) -> None:
+    """Makes it the content of a file, whole or not at all, with a time not before `after`. Raises `OSError`.
+
+    Nobody else may write the same file meanwhile: they would share the file beside it.
+    """
     make_folder(target.parent, 0o755)
     beside = target.parent / f".{target.name}.new"
     with open(opened(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
         file.write(content)
+    if after > beside.stat().st_mtime:
+        os.utime(beside, (after, after))
     beside.replace(target)
 
 

@@ -306,6 +306,19 @@ def _revocations(patient: Patient) -> str:
     return "each was seen from outside"
 
 
+def _targets(patient: Patient) -> str:
+    """Each has what is published, or has lacked something for a moment only."""
+    found = patient.authority.targets()
+    for one in found:
+        late = one.state.late(patient.clock())
+        if late > SEEN_LATE:
+            why = f": {one.state.trouble}" if one.state.trouble else ""
+            raise Warn(
+                f"{one.state.name} has been behind for {late} s{why}", next_step="See 'certwright status targets'."
+            )
+    return f"{len(found)} targets"
+
+
 def _http(patient: Patient) -> str:
     return _door(http_door(patient.config).missing)
 
@@ -420,6 +433,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "CRLs": _crls,
     "OCSP": _ocsp,
     "revocations": _revocations,
+    "targets": _targets,
     "status plane": _http,
     "web": _https,
     "records": _records,

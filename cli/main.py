@@ -66,6 +66,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "crl adopt": ("cli.crl:adopt", "Take over revocations that published CRLs tell of."),
     "crl reshard": ("cli.crl:reshard", "Change the number of CRL shards."),
     "status probe": ("cli.status:probe", "Fetch what relying parties fetch, and verify it."),
+    "status targets": ("cli.status:targets", "Show how each publication target stands."),
+    "status resend": ("cli.status:resend", "Send everything to a publication target again."),
     "ocsp check": ("cli.ocsp:check", "Ask for a certificate's status as a client does."),
     "acme account list": ("cli.acme:accounts", "List the accounts."),
     "acme account show": ("cli.acme:account", "Show one account and its newest orders."),

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from acme_server.validation.causes import MEANINGS
 from ca import errors
-from ca.config import SECURITY_KEYS, Config, ProfileConfig
+from ca.config import SECURITY_KEYS, TARGETS, Config, ProfileConfig
 from ca.journal.events import EVENTS
 from cli import main
 from cli.config import described
@@ -84,6 +84,11 @@ def profile() -> str:
     return _keys(ProfileConfig)
 
 
+def targets() -> str:
+    """The keys of each kind of target."""
+    return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in TARGETS)
+
+
 def _keys(model: type[BaseModel]) -> str:
     rows = [(f"`{one.key}`", _kind(one.field), f"`{json.dumps(one.default)}`", one.meaning) for one in described(model)]
     return table(("key", "type", "default", "meaning"), rows)
@@ -146,6 +151,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "configuration": configuration,
     "security": security,
     "profile": profile,
+    "targets": targets,
     "errors": problems,
     "events": events,
     "causes": causes,

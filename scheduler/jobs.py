@@ -9,6 +9,7 @@ from ca import publish
 from ca.authority import Authority, Report, survey
 from ca.ceremony.spares import publish_due_spares
 from ca.errors import HSMError
+from ca.store import TargetState
 from scheduler import metrics
 
 REPLAYS_KEPT = 7 * 86400
@@ -118,6 +119,22 @@ def sweep_challenges(authority: Authority, _fence: int) -> Report:
 def feed_publications(authority: Authority, _fence: int) -> Report:
     """Brings this node's publication folder up to date with the rows."""
     return Report("feed_publications", publish.feed(authority.store, authority.publisher.folder))
+
+
+def feed_folders(authority: Authority, _fence: int) -> Report:
+    """Sends to the folder targets of this node what they lack."""
+    return _targets("feed_folders", authority.feed_targets(local=True))
+
+
+def feed_targets(authority: Authority, _fence: int) -> Report:
+    """Sends to the other targets what they lack."""
+    return _targets("feed_targets", authority.feed_targets(local=False))
+
+
+def _targets(job: str, states: tuple[TargetState, ...]) -> Report:
+    """Trouble is no failure of the job: it is kept with each target, and tried again at its own time."""
+    metrics.show_targets(states)
+    return Report(job, detail="; ".join(f"{one.name}: {one.trouble}" for one in states if one.trouble))
 
 
 def watch_signer(authority: Authority, _fence: int) -> Report:

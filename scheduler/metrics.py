@@ -1,10 +1,11 @@
 """What the scheduler counts; in files that the web process's /metrics reads (PROMETHEUS_MULTIPROC_DIR)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from ca.keys.wire import SignerHealth, Times
+from ca.store import TargetState
 
 RUNS = Counter("certwright_job_runs_total", "Runs of a scheduled job, by result ok or failed.", ["job", "result"])
 DONE = Counter(
@@ -86,3 +87,30 @@ PROBE_WELL = Gauge(
     ["what"],
     multiprocess_mode="mostrecent",
 )
+
+TARGET_SEQ = Gauge(
+    "certwright_target_seq",
+    "Place in the publication sequence that a publication target has reached.",
+    ["target"],
+    multiprocess_mode="mostrecent",
+)
+TARGET_BEHIND = Gauge(
+    "certwright_target_behind_since_seconds",
+    "Since when a publication target has lacked something, in seconds since the epoch; 0 when it lacks nothing.",
+    ["target"],
+    multiprocess_mode="mostrecent",
+)
+TARGET_FAILURES = Gauge(
+    "certwright_target_failures",
+    "How often in a row a publication target has failed.",
+    ["target"],
+    multiprocess_mode="mostrecent",
+)
+
+
+def show_targets(states: Iterable[TargetState]) -> None:
+    """How publication targets stand, as gauges."""
+    for one in states:
+        TARGET_SEQ.labels(one.name).set(one.seq)
+        TARGET_BEHIND.labels(one.name).set(one.behind_since)
+        TARGET_FAILURES.labels(one.name).set(one.failures)

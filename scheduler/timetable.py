@@ -45,6 +45,8 @@ TIMETABLE: tuple[Job, ...] = (
     Job("reconcile_ledger", "scheduler.reconcile", jobs.reconcile_ledger),
     Job("renew_own_certificate", "scheduler.renewals", jobs.renew_own_certificate, everywhere=True),
     Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True, timeless=True),
+    Job("feed_folders", "scheduler.targets", jobs.feed_folders, everywhere=True, timeless=True),
+    Job("feed_targets", "scheduler.targets", jobs.feed_targets, timeless=True),
     Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),
     Job("take_survey", "scheduler.ocsp", jobs.take_survey),
     Job("expire_acme", "scheduler.expiry", jobs.expire_acme),

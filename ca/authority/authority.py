@@ -19,6 +19,7 @@ from ca.authority import (
     shards,
     stopwatch,
     sweep,
+    targets,
     trail,
     watch,
 )
@@ -42,7 +43,7 @@ from ca.policy import Policy
 from ca.profiles import compile_all
 from ca.publish import Publisher, feed
 from ca.records import Actor, Certificate, IssueRequest, MassRevocation, Page, Query, Reason, RevokeRequest, Stopwatch
-from ca.store import Store, open_store
+from ca.store import Store, TargetState, open_store
 
 
 class Authority(Desk):
@@ -169,6 +170,18 @@ class Authority(Desk):
     def feed_publications(self) -> Report:
         """Brings this node's publication folder up to date with the rows: files lost or published elsewhere."""
         return Report("feed_publications", feed(self.store, self.publisher.folder))
+
+    def feed_targets(self, *, local: bool) -> tuple[TargetState, ...]:
+        """Sends to publication targets what they lack: see `ca.authority.targets`."""
+        return targets.feed_targets(self, local=local)
+
+    def targets(self) -> tuple[targets.Standing, ...]:
+        """Every publication target and how it stands."""
+        return targets.standing(self)
+
+    def resend(self, target: str) -> None:
+        """Has everything sent to a target again. Raises `NotFound`."""
+        targets.resend(self, target)
 
     def sequence_journal(self, fence: int = 0) -> Report:
         """Chains new journal entries and has the head signed."""

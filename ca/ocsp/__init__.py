@@ -4,7 +4,7 @@ What stands here needs no key and no record: the status plane works with it alon
 `ca.ocsp.response`.
 """
 
-from ca.ocsp.paths import ALGORITHMS, CertID, answer_path, cert_id
+from ca.ocsp.paths import ALGORITHMS, CertID, answer_path, cert_id, read_path
 from ca.ocsp.refusals import internal_error, malformed_request, try_later, unauthorized
 from ca.ocsp.request import OCSPQuery, from_path, parse_request
 
@@ -18,6 +18,7 @@ __all__ = [
     "internal_error",
     "malformed_request",
     "parse_request",
+    "read_path",
     "try_later",
     "unauthorized",
 ]

@@ -37,6 +37,17 @@ def answer_path(cert_id: CertID) -> str:
     return f"ocsp/{cert_id.name_hash.hex()}{cert_id.key_hash.hex()}/{serial_hex(cert_id.serial)}"
 
 
+def read_path(path: str) -> CertID:
+    """The CertID whose answer is published at a path of `answer_path`. Raises `ValueError` for any other path."""
+    _, hashes_, serial = path.split("/")
+    half = len(hashes_) // 2
+    name_hash, key_hash = bytes.fromhex(hashes_[:half]), bytes.fromhex(hashes_[half:])
+    algorithm = next((name for name, one in ALGORITHMS.items() if one.digest_size == len(name_hash)), None)
+    if algorithm is None:
+        raise ValueError(f"{path} is no path of an answer")
+    return CertID(algorithm, name_hash, key_hash, int(serial, 16))
+
+
 def cert_id(issuer: x509.Certificate, serial: int, algorithm: str) -> CertID:
     """The CertID of a serial under its issuer."""
     name_hash, key_hash = _hashes(issuer, algorithm)

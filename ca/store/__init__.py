@@ -31,6 +31,7 @@ from ca.store.values import (
     Personal,
     Replay,
     ShardState,
+    TargetState,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Shape",
     "ShardState",
     "Store",
+    "TargetState",
     "bring_up_to_date",
     "migrate",
     "open_store",

@@ -43,6 +43,7 @@ RIGHTS: Mapping[str, str] = {
     # publication
     "publication": _CHANGE,
     "counter": "SELECT, UPDATE",
+    "target": _CHANGE,
     # access
     "api_token": "SELECT, INSERT, UPDATE (revoked_at, last_used)",
     "idempotency": "SELECT, INSERT, UPDATE, DELETE",

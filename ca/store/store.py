@@ -26,6 +26,7 @@ from ca.store.search import Search
 from ca.store.shards import Shards
 from ca.store.stopwatches import Stopwatches
 from ca.store.survey import Surveys
+from ca.store.targets import Targets
 from ca.store.tokens import Tokens
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
@@ -43,6 +44,7 @@ class Store(
     Masses,
     Stopwatches,
     Publications,
+    Targets,
     Blocklist,
     Tokens,
     People,

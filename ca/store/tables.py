@@ -15,7 +15,7 @@ from ca.records import (
     Stopwatch,
 )
 from ca.store.shapes import Shape
-from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState
+from ca.store.values import EventRow, Head, JobRun, Leaf, Lease, OcspMark, Personal, ShardState, TargetState
 
 ISSUER = Shape("issuer", Issuer)
 KEY = Shape("signing_key", Key)
@@ -29,6 +29,7 @@ MASS_REVOCATION = Shape("mass_revocation", MassRevocation)
 SHARD = Shape("shard", ShardState)
 OCSP = Shape("ocsp", OcspMark)
 PUBLICATION = Shape("publication", Publication)
+TARGET = Shape("target", TargetState)
 EVENT = Shape("event", EventRow)
 PERSONAL = Shape("event_personal", Personal)
 LEAF = Shape("journal_leaf", Leaf)

@@ -148,3 +148,24 @@ class Head:
     key_id: str
     time: int
     fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """How far a publication target is: every row up to `seq` is there.
+
+    `behind_since` is when it was first seen to lack something, 0 when it is whole. `failures` counts those in a row;
+    `trouble` is the last one, and it is tried again at `due_at`.
+    """
+
+    name: str
+    seq: int = 0
+    reached_at: int = 0
+    behind_since: int = 0
+    failures: int = 0
+    trouble: str = ""
+    due_at: int = 0
+
+    def late(self, now: int) -> int:
+        """Seconds for which it has lacked something; 0 when it is whole."""
+        return max(0, now - self.behind_since) if self.behind_since else 0

@@ -39,8 +39,8 @@ def test_command_is_explained(command):
 
 
 def test_configuration_keys_are_explained():
-    missing = [key for key in keys() if f"| `{key}` |" not in DOCS["configuration.md"] and key != "profiles"]
-    assert not missing
+    missing = [key for key in keys() if f"| `{key}` |" not in DOCS["configuration.md"]]
+    assert missing == ["profiles", "targets"]  # tables by name, with keys of their own
 
 
 def test_every_configuration_key_has_a_meaning():

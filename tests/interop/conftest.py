@@ -10,6 +10,8 @@ from tests.interop.names import Names
 from tests.interop.names import names as world_of_names
 from tests.interop.relying import RelyingParty
 
+TARGETS = '{"plain": {"kind": "folder", "path": "plain"}}'
+
 
 @pytest.fixture(scope="session")
 def names() -> Iterator[Names]:
@@ -21,7 +23,8 @@ def names() -> Iterator[Names]:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, names: Names) -> Iterator[world.Demo]:
     """One running demo for all client tests of this session."""
-    with world.demo(tmp_path_factory.mktemp("product") / "demo", **names.environment) as running:
+    more = {**names.environment, "CERTWRIGHT_TARGETS": TARGETS, "CERTWRIGHT_SCHEDULER__TARGETS": "1s"}
+    with world.demo(tmp_path_factory.mktemp("product") / "demo", **more) as running:
         yield running
 
 

@@ -105,17 +105,25 @@ class RelyingParty:
         return self._ocsp(chain, "-url", url, reason=reason)
 
     def _status_by_get(self, chain: Chain, reason: str = "") -> str:
-        answer = self.folder / "answer.der"
-        answer.write_bytes(self._get_answer(chain))
-        return self._ocsp(chain, "-no_nonce", "-respin", str(answer), reason=reason)
+        return self.reads(chain, self._get_answer(chain), reason)
+
+    def reads(self, chain: Chain, answer: bytes, reason: str = "") -> str:
+        """The status of the leaf in an answer without nonce, wherever it comes from."""
+        file = self.folder / "answer.der"
+        file.write_bytes(answer)
+        return self._ocsp(chain, "-no_nonce", "-respin", str(file), reason=reason)
+
+    def asks(self, chain: Chain, *how: str) -> bytes:
+        """OpenSSL's OCSP request for the leaf; without nonce unless told otherwise."""
+        leaf, issuers = self._files(chain)
+        request = self.folder / "request.der"
+        asked = (*(how or ("-no_nonce",)), "-issuer", issuers, "-cert", leaf, "-reqout", request)
+        run(self.openssl, "ocsp", *asked, env=self.env)
+        return request.read_bytes()
 
     def _get_answer(self, chain: Chain) -> bytes:
         """The OCSP answer by GET, as nginx asks for it: base64 with escapes in the path."""
-        leaf, issuers = self._files(chain)
-        request = self.folder / "request.der"
-        asked = ("-issuer", issuers, "-cert", leaf, "-no_nonce", "-reqout", request)
-        run(self.openssl, "ocsp", *asked, env=self.env)
-        path = urllib.parse.quote(base64.b64encode(request.read_bytes()).decode(), safe="")
+        path = urllib.parse.quote(base64.b64encode(self.asks(chain)).decode(), safe="")
         url = _access(chain.leaf, AuthorityInformationAccessOID.OCSP)
         return fetch(f"{url}/{path}", "application/ocsp-response")
 
