@@ -164,11 +164,7 @@ def test_A31_any_octets_are_a_value_or_are_refused(octets: bytes) -> None:
     assert not set(found.issuer) & set(" ;=")
 
 
-@given(
-    st.lists(
-        st.tuples(st.from_regex(r"[a-z0-9]{1,9}", fullmatch=True), st.from_regex(r"[!-:<-~]{0,20}", fullmatch=True))
-    )
-)
+@given(st.lists(st.tuples(st.text("az09", min_size=1, max_size=9), st.text("!:<~aZ09=/.", max_size=20)), max_size=9))
 def test_A31_a_value_comes_back_as_it_was_written(parameters: list[tuple[str, str]]) -> None:
     text = "; ".join(["ca.test", *(f"{tag}={value}" for tag, value in parameters)])
     assert issue_value.parse(text.encode()) == IssueValue("ca.test", tuple(parameters))

@@ -145,7 +145,10 @@ def test_INC07_the_proof_of_a_domain_is_none_of_its_wildcard(registered: Client,
     assert [one.json["status"] for one in registered.authorizations(below)] == ["pending"]
 
 
-def test_A31_a_wrong_record_is_told(registered: Client, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_A31_a_wrong_record_is_told(
+    registered: Client, town: Town, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(authority.config.acme.validation.__dict__, "attempts", 1)
     name = f"{a_name().split('.')[0]}.zone.localhost"
     order = registered.order(name)
     (authorization,) = registered.authorizations(order)
