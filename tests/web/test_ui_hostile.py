@@ -102,6 +102,7 @@ def test_there_are_thirty() -> None:
     assert len(set(HOSTILE)) == 30
 
 
+@pytest.mark.slow
 def test_owners_and_comments_are_text(ui: Flask, authority: Authority) -> None:
     """The owner by the API's way in, the comment by the UI's; then every page that shows them."""
     browser = signed_in(ui, authority, "auditor")
@@ -125,6 +126,7 @@ def test_questions_are_text(ui: Flask, authority: Authority) -> None:
             read(answer)
 
 
+@pytest.mark.slow
 def test_what_is_typed_at_the_sign_in_is_not_shown_again(ui: Flask, authority: Authority) -> None:
     browser = signed_in(ui, authority, "auditor")
     for value in HOSTILE[::8]:

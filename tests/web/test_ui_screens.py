@@ -235,6 +235,7 @@ def test_a_query_that_cannot_be_says_why(ui: Flask, authority: Authority, query:
     assert 'role="alert"' in answer.text
 
 
+@pytest.mark.slow
 def test_pages_follow_one_another_and_a_part_is_small(ui: Flask, authority: Authority) -> None:
     made = [issue(authority, f"n{number}.paged.test") for number in range(53)]
     browser = signed_in(ui, authority, "viewer")
@@ -346,6 +347,7 @@ def test_the_journal_is_verified_at_a_click(ui: Flask, authority: Authority) -> 
     assert re.search(r"Whole: \d+ entries", browser.get("/ui/audit").text)
 
 
+@pytest.mark.slow
 def test_older_entries_follow(ui: Flask, authority: Authority) -> None:
     for _ in range(30):
         issue(authority)

@@ -106,6 +106,7 @@ def test_both_factors_sign_in_and_a_code_is_good_once(ui: Flask, authority: Auth
     assert "user.sign-in-failed" in events(authority, name)
 
 
+@pytest.mark.slow
 def test_a_wrong_name_password_or_code_looks_the_same(ui: Flask, authority: Authority, enrolled, world) -> None:
     name, secret = enrolled
     world.clock.ahead = 60
