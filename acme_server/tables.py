@@ -6,6 +6,8 @@ inside one `store.transaction()`.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import chain
 
 from acme_server.errors import AccountDoesNotExist
 from acme_server.records import Account, AccountStatus, Authorization, Challenge, Order
@@ -79,8 +81,9 @@ class Orders:
     def add(self, order: Order) -> None:
         """Places the order."""
         self.store.insert(ORDER, order)
-        for authorization in order.authorizations:
-            self.store.change("INSERT INTO acme_need VALUES (?, ?)", order.id, authorization)
+        needs = [(order.id, authorization) for authorization in order.authorizations]
+        if needs:
+            self.store.change(_rows("INSERT INTO acme_need VALUES (?, ?)", len(needs)), *chain(*needs))
 
     def get(self, order_id: str) -> Order:
         """Raises `NotFound`."""
@@ -186,8 +189,9 @@ class Proofs:
     def add(self, authorization: Authorization, challenges: Iterable[Challenge]) -> None:
         """A new authorization with the challenges that it offers."""
         self.store.insert(AUTHORIZATION, authorization)
-        for challenge in challenges:
-            self.store.insert(CHALLENGE, challenge)
+        rows = [CHALLENGE.encode(challenge) for challenge in challenges]
+        if rows:
+            self.store.change(_rows(CHALLENGE.insert((), ""), len(rows)), *chain(*rows))
 
     def get(self, authorization_id: str) -> Authorization:
         """Raises `NotFound`."""
@@ -364,6 +368,14 @@ _REPLACE = (
     "WHERE EXISTS (SELECT 1 FROM acme_order o WHERE o.id = acme_replacement.order_id "
     "AND (o.status = 'invalid' OR (o.status IN ('pending', 'ready') AND o.expires <= ?))) RETURNING tries"
 )
+
+
+@lru_cache(maxsize=256)
+def _rows(one: str, count: int) -> str:
+    """An INSERT of one row, made one of so many: a statement for all costs a fraction of one for each."""
+    return one + f", {one[one.rindex('(') :]}" * (count - 1)
+
+
 _HOLD = (
     "SELECT id FROM acme_order WHERE id IN (SELECT order_id FROM acme_need WHERE authorization_id = ?) "
     "ORDER BY id {for_update}"
