@@ -34,7 +34,13 @@ class Silent(WSGIRequestHandler):
 @contextmanager
 def serving(world: FastWorld, folder: Folder | None = None) -> Iterator[str]:
     """The status plane over the world's folder, or another one, on its clock."""
-    plane = StatusPlane(folder or world.authority.publisher.folder, world.clock, StatusCounts())
+    with serving_plane(StatusPlane(folder or world.authority.publisher.folder, world.clock, StatusCounts())) as url:
+        yield url
+
+
+@contextmanager
+def serving_plane(plane: StatusPlane) -> Iterator[str]:
+    """A status plane behind a plain HTTP server."""
 
     def bounded(environ: Any, start_response: Any) -> Any:
         environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
