@@ -5,7 +5,7 @@ from flask import g
 
 from ca.authority import Authority
 from ca.authority.revoke import parse_reason
-from ca.errors import NotFound
+from ca.errors import BadRequest, NotFound
 from ca.records import MassRevocation, Query, RevokeRequest
 from web.api import models, spec
 from web.signin import bearer, principal
@@ -32,7 +32,13 @@ def blueprint(authority: Authority) -> APIBlueprint:
         security="token",
     )
     def begin(body: models.MassBody) -> dict[str, object]:
-        query = Query(token=principal().token.id, **body.model_dump(include=_SELECTS))
+        selected = body.model_dump(include=_SELECTS)
+        if not any(selected.values()):  # the token alone is no selection: '{}' would end all that it ever issued
+            raise BadRequest(
+                "This would revoke everything that this token issued.",
+                next_step="Name at least an issuer: GET /api/v1/certificates shows them.",
+            )
+        query = Query(token=principal().token.id, **selected)
         wish = RevokeRequest(parse_reason(body.reason), g.actor, body.comment, request_id=g.request_id)
         if body.dry_run:
             now = authority.clock()
