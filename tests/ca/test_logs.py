@@ -54,6 +54,9 @@ def test_hidden_by_the_name_of_the_field(lines, name):
         f"postgresql://ca:{CANARY}@db/ca",
         f"pkcs11:token=x?pin-value={CANARY}&y=1",
         f"token cw_{CANARY}0123456789abcdef was refused",
+        f"/acme/resume/{CANARY}-0123_456789abcdef",
+        f"see https://ca.test/acme/attempt/{CANARY}0123456789abcdef?x=1",
+        f"https://ca.test/ui/link#{CANARY}0123456789abcdef",
     ],
 )
 def test_hidden_by_its_shape(lines, text):
