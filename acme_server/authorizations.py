@@ -7,7 +7,7 @@ from acme_server.desk import Answer, Asked, Desk, demand_owner
 from acme_server.directory import demand_profile
 from acme_server.eab.credential import Credential
 from acme_server.eab.tables import Credentials
-from acme_server.limits import pauses
+from acme_server.limits import pauses, rates
 from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order
 from acme_server.validation import kinds, work
 from ca.errors import BadName, NotFound
@@ -25,9 +25,10 @@ POLL = 1
 
 
 def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
-    """newAuthz (§7.4.1): control of one name is proved before any order needs it; what is proved already is shown.
+    """newAuthz (§7.4.1): control of one name is proved before any order needs it; what is there already is shown.
 
-    Raises what newOrder raises for the name, and `RejectedIdentifier` for a wildcard.
+    A new one counts as an order of the account. Raises what newOrder raises for the name, `OverLimit`, and
+    `RejectedIdentifier` for a wildcard.
     """
     chosen = desk.authority.profile(demand_profile(desk, profile))
     issuer = desk.authority.active_issuer()
@@ -49,8 +50,10 @@ def request(desk: Desk, asked: Asked, profile: str = "") -> Answer:
     now = desk.now()
     with desk.store.transaction():
         try:
-            row, status = desk.proofs.usable(asked.by.id, name, now + REUSE_MARGIN, below), 200
+            row, status = desk.proofs.open(asked.by.id, name, now + REUSE_MARGIN, below), 200
         except NotFound:
+            most = desk.config.acme.limits.orders_per_account
+            rates.take(desk.store, [rates.orders_of(asked.by.id, most)], now)
             row, status = new_authorization(desk, asked.by.id, name, now + desk.config.acme.order_life, below), 201
     shown = resources.authorization(row, kinds.in_order(desk.proofs.challenges(row.id)), desk.urls)
     return Answer(shown, status, location=desk.urls.authorization(row.id))

@@ -210,9 +210,19 @@ class Proofs:
 
         With `subdomains`, one that is for all below it too.
         """
+        return self._lasting("status = 'valid' AND subdomains >= ?", account_id, name, until, subdomains)
+
+    def open(self, account_id: str, name: Name, until: int, subdomains: bool = False) -> Authorization:
+        """The same, or one of that very kind which is still to be proved. Raises `NotFound`."""
+        try:
+            return self.usable(account_id, name, until, subdomains)
+        except NotFound:
+            return self._lasting("status = 'pending' AND subdomains = ?", account_id, name, until, subdomains)
+
+    def _lasting(self, kind: str, account_id: str, name: Name, until: int, subdomains: bool) -> Authorization:
         tail = (
-            "WHERE account = ? AND value = ? AND status = 'valid' AND kind = ? AND expires > ? AND waived_by = '' "
-            "AND subdomains >= ? ORDER BY expires DESC LIMIT 1"
+            "WHERE account = ? AND value = ? AND kind = ? AND expires > ? AND waived_by = '' "
+            f"AND {kind} ORDER BY expires DESC LIMIT 1"
         )
         values = (account_id, name.value, name.kind.value, until, int(subdomains))
         return self.store.first("There is none.", AUTHORIZATION, tail, *values)

@@ -7,6 +7,7 @@ import pytest
 from ca.authority import Authority
 from tests.acme_server.client import ORIGIN, Client, a_name, refused
 from tests.acme_server.test_accounts import another, setting
+from tests.acme_server.test_limits import limited, over
 
 
 def request(client: Client, value: str, kind: str = "dns") -> Any:
@@ -37,6 +38,24 @@ def test_a_name_that_is_proved_already_is_shown(registered: Client) -> None:
     answer = request(registered, name)
     assert (answer.status_code, answer.json["status"]) == (200, "valid")
     assert answer.headers["Location"] == order.json["authorizations"][0]
+
+
+def test_a_name_that_waits_for_its_proof_is_shown_and_not_piled_up(registered: Client) -> None:
+    name = a_name()
+    first = request(registered, name)
+    again = request(registered, name)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.headers["Location"] == first.headers["Location"]
+    registered.post(first.headers["Location"], {"status": "deactivated"})
+    assert request(registered, name).status_code == 201
+
+
+def test_A13_names_authorized_ahead_count_as_orders(registered: Client, authority: Authority) -> None:
+    with limited(authority, registered, orders_per_account=2) as few:
+        name = a_name()
+        assert [request(few, one).status_code for one in (name, name, name, a_name())] == [201, 200, 200, 201]
+        over(request(few, a_name()), "orders of this account")
+        over(few.order(a_name()), "orders of this account")
 
 
 def test_another_account_s_name_has_to_be_proved_again(registered: Client) -> None:
