@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 
+from acme_server.desk import Desk as AcmeDesk
+from acme_server.eab import office
+from acme_server.eab.credential import Credential
+from acme_server.eab.tables import Credentials
 from acme_server.records import Account, Authorization, Challenge, Order
 from acme_server.tables import Accounts, Orders, Proofs
 from acme_server.validation.attempts import lines_of
 from acme_server.validation.records import Attempt
 from acme_server.validation.tables import Attempts
+from ca.authority import Authority
 from ca.authority.desk import Desk
 from ca.authority.seat import Seat
 from ca.people import Right
@@ -52,6 +57,18 @@ def order(desk: Desk, seat: Seat, order_id: str) -> Progress:
         tries = Attempts(desk.store).of(found)
         proofs = tuple(_proof(desk, one, tries) for one in found.authorizations)
         return Progress(found, Accounts(desk.store).get(found.account), proofs)
+
+
+def credentials(desk: Desk, seat: Seat) -> tuple[Credential, ...]:
+    """The newest external account bindings, without their keys. Raises `Denied`."""
+    seat.demand(Right.SEE)
+    return Credentials(desk.store).all(MOST)
+
+
+def revoke_credential(authority: Authority, seat: Seat, credential_id: str) -> int:
+    """Ends a binding with its accounts, and answers how many. Raises `Denied`, `StepUpNeeded` and `NotFound`."""
+    seat.demand(Right.MANAGE_TOKENS, fresh=True)
+    return office.revoke(AcmeDesk(authority), credential_id, seat.actor)
 
 
 def _proof(desk: Desk, authorization_id: str, tries: tuple[Attempt, ...]) -> Proof:

@@ -86,6 +86,7 @@ def paths(store: Store) -> dict[str, str]:
         "issue": "/ui/issue",
         "acme": "/ui/acme",
         "connect": "/ui/connect",
+        "credentials": "/ui/credentials",
         "profiles": "/ui/profiles",
         "authorities": "/ui/authorities",
         "publication": "/ui/publication",

@@ -29,6 +29,7 @@ SCREENS = {
     "order": "",
     "accounts": "/ui/acme/accounts",
     "connect": "/ui/connect",
+    "credentials": "/ui/credentials",
     "profiles": "/ui/profiles",
     "authorities": "/ui/authorities",
     "authority": "/ui/authorities/issuing-g1",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, TypeVar
 
-from ca.authority import errands, passkeys, passwords, people, proposals, signin, verification
+from ca.authority import errands, passkeys, passwords, people, proposals, signin, tokens, verification
 from ca.authority.authority import Authority
 from ca.authority.chain import chain_pem
 from ca.authority.dossier import Dossier, dossier
@@ -27,6 +27,7 @@ from ca.policy import Verdict
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
 from ca.records import (
     Actor,
+    ApiToken,
     Certificate,
     Issuer,
     IssueRequest,
@@ -407,6 +408,18 @@ class Seat:
     def enable(self, name: str) -> None:
         """Lets somebody in again, with the roles that he had."""
         people.enable(self._desk, name, self.actor)
+
+    # --- machines -----------------------------------------------------------------------------
+
+    @needs(Right.SEE)
+    def tokens(self) -> tuple[ApiToken, ...]:
+        """The tokens of the API, without their secrets."""
+        return self._desk.store.tokens()
+
+    @needs(Right.MANAGE_TOKENS, fresh=True)
+    def revoke_token(self, token_id: str) -> None:
+        """Ends a token at once. Raises `NotFound`."""
+        tokens.revoke_token(self._desk, token_id, self.actor)
 
     # --- four eyes ----------------------------------------------------------------------------
 

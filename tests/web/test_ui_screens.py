@@ -18,7 +18,7 @@ from ca.authority.survey import count, survey, take_survey
 from ca.people import ROLES, Right
 from ca.records import Certificate, Reason, serial_hex
 from tests.ca.authority.world import a_request
-from tests.web.desk import csr, pem
+from tests.web.desk import csr, make_token, pem
 from tests.web.ui_people import OPERATOR, Browser, signed_in
 
 
@@ -65,6 +65,9 @@ NEEDS = {
     "many": Right.REVOKE_MANY,
     "propose_many": Right.REVOKE_MANY,
     "stop_mass": Right.REVOKE_MANY,
+    "credentials": Right.SEE,
+    "end_token": Right.MANAGE_TOKENS,
+    "end_binding": Right.MANAGE_TOKENS,
     "profiles": Right.SEE,
     "issue": Right.SEE,
     "test_csr": Right.SEE,
@@ -105,6 +108,8 @@ ARGUMENTS = {
     "proposal_id": "x",
     "name": "nobody",
     "mass_id": "x",
+    "token_id": "x",
+    "credential_id": "x",
 }
 
 
@@ -433,3 +438,22 @@ def test_a_job_is_run_out_of_turn(ui: Flask, authority: Authority) -> None:
     assert "Run now" in browser.get("/ui/jobs").text
     assert "<strong>publish_crls</strong> did" in browser.post("/ui/jobs/publish_crls/run").text
     assert browser.post("/ui/jobs/rm_rf/run").status_code == 404
+
+
+def test_tokens_and_bindings_are_shown_and_ended(ui: Flask, authority: Authority) -> None:
+    from acme_server.desk import Desk
+    from acme_server.eab import office
+    from acme_server.eab.credential import Scope
+
+    make_token(authority)
+    credential, key = office.create(Desk(authority), Scope("build hosts", patterns=("**.build.test",)), OPERATOR)
+    browser = signed_in(ui, authority, "administrator")
+    page = browser.get("/ui/credentials").text
+    assert "**.api.test" in page
+    assert "build hosts" in page
+    assert key not in page
+    (token,) = re.findall(r"/credentials/tokens/(\w+)/end", page)
+    assert browser.post(f"/ui/credentials/tokens/{token}/end").status_code == 303
+    assert browser.post(f"/ui/credentials/bindings/{credential.id}/end").status_code == 303
+    assert "/end" not in browser.get("/ui/credentials").text
+    assert browser.post("/ui/credentials/bindings/nobody/end").status_code == 404

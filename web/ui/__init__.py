@@ -15,6 +15,7 @@ from web.ui import (
     certificate,
     certificates,
     connect,
+    credentials,
     door,
     hierarchy,
     home,
@@ -28,7 +29,7 @@ from web.ui import (
 )
 
 SCREENS = (
-    *(signing_in, home, certificates, certificate, revocations, profiles, acme, connect),
+    *(signing_in, home, certificates, certificate, revocations, profiles, acme, connect, credentials),
     *(hierarchy, publication, jobs, audit, approvals, people, account),
 )
 

@@ -36,6 +36,7 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     ("ui.issue", "Issue and test", "see"),
     ("ui.orders", "ACME", "see"),
     ("ui.connect", "Connect a client", "see"),
+    ("ui.credentials", "Tokens, bindings", "see"),
     ("ui.profiles", "Profiles", "see"),
     ("ui.authorities", "CAs and keys", "see"),
     ("ui.publication", "CRL and OCSP", "see"),
