@@ -20,6 +20,8 @@ VALUES: dict[str, object] = {
     "acme.external_account_required": "false",
     "acme.validation": {"allow_networks": ["127.0.0.0/8"], "deny_networks": [], "resolvers": ["127.0.0.1:53"]},
     "server.trusted_proxies": ["0.0.0.0/0"],
+    "backup.recipients": ["age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq"],
+    "targets": {"mine": {"kind": "folder", "path": "/tmp/mine"}},
     "profiles": {"server": {"permitted_names": ["**.example"]}},
 }
 
