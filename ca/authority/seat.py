@@ -20,7 +20,7 @@ from ca.authority.searching import PAGE, EventPage, find_events
 from ca.authority.survey import Survey, survey
 from ca.authority.verification import Verification
 from ca.csr import CSR
-from ca.errors import BadRequest, CAError, Denied
+from ca.errors import BadRequest, CAError, Denied, NotFound
 from ca.journal.events import EVENTS
 from ca.people import Passkey, Person, Proposal, Right, SignIn, demand, demand_fresh, parse_roles
 from ca.policy import Verdict
@@ -38,6 +38,7 @@ from ca.records import (
     Reason,
     RevokeRequest,
     Stopwatch,
+    serial_hex,
 )
 from ca.store import EventQuery, JobRun
 
@@ -270,9 +271,16 @@ class Seat:
         self._desk.stop_mass(mass_id, RevokeRequest(Reason.UNSPECIFIED, self.actor))
 
     @needs(Right.SEE)
-    def stopwatches(self) -> tuple[Stopwatch, ...]:
-        """How long the newest revocations took until they were seen from outside."""
-        return self._desk.store.stopwatches(50)
+    def stopwatches(self) -> tuple[tuple[Stopwatch, str], ...]:
+        """How long the newest revocations took until they were seen from outside, each with its certificate's name."""
+        return tuple((one, self._name_of(one)) for one in self._desk.store.stopwatches(50))
+
+    def _name_of(self, one: Stopwatch) -> str:
+        try:
+            names = self._desk.store.certificate(one.issuer, one.serial).names
+        except NotFound:
+            return "a serial that was given up"
+        return names[0].value if names else serial_hex(one.serial)
 
     def _revoke_one(self, serial: int, reason: Reason, comment: str) -> Ended:
         try:
