@@ -70,7 +70,7 @@ def test_schemathesis_finds_no_5xx_and_no_answer_that_is_not_described(
     headers = Asker(app.test_client(), make_token(authority)).headers
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app)
     operations = [found.ok() for found in schema.get_all_operations()]
-    assert len(operations) == 5
+    assert len(operations) == 8
     for operation in operations:
 
         @given(case=operation.as_strategy(generation_mode=mode))
