@@ -123,13 +123,13 @@ class People(Office):
 
     # --- challenges and throttling ------------------------------------------------------------
 
-    def add_challenge(self, challenge: str, purpose: str, now: int, expires_at: int) -> int:
-        """Records a WebAuthn challenge, forgets those past their time, and answers how many are open."""
+    def add_challenge(self, challenge: str, purpose: str, now: int, expires_at: int, most: int) -> None:
+        """Records a WebAuthn challenge; forgets those past their time, and all but the newest `most` of its purpose."""
         with self.transaction():
             self.change("DELETE FROM webauthn_challenge WHERE expires_at <= ?", now)
             sql = "INSERT INTO webauthn_challenge (id, purpose, expires_at) VALUES (?, ?, ?)"
             self.change(sql, challenge, purpose, expires_at)
-            return int(self.rows("SELECT count(*) FROM webauthn_challenge")[0][0])
+            self.change(_CROWDED_OUT, purpose, most)
 
     def use_challenge(self, challenge: str, purpose: str, now: int) -> bool:
         """Whether that challenge was open for that purpose; it is used up."""
@@ -151,6 +151,10 @@ class People(Office):
         self.change("DELETE FROM throttle WHERE name = ?", name)
 
 
+_CROWDED_OUT = (
+    "DELETE FROM webauthn_challenge WHERE id IN "
+    "(SELECT id FROM webauthn_challenge WHERE purpose = ? ORDER BY expires_at DESC, id LIMIT 100 OFFSET ?)"
+)
 _FAILED = (
     "INSERT INTO throttle (name, failures, until) VALUES (?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET failures = excluded.failures, until = excluded.until"

@@ -83,13 +83,23 @@ def test_sign_ins_end_one_by_one_and_all_together(store: Store) -> None:
 
 
 def test_a_challenge_is_good_once_for_its_purpose_and_old_ones_go(store: Store) -> None:
-    assert store.add_challenge("c1", "sign-in", NOW, NOW + 300) == 1
-    assert store.add_challenge("c2", "sign-in", NOW, NOW + 300) == 2
+    store.add_challenge("c1", "sign-in", NOW, NOW + 300, 9)
+    store.add_challenge("c2", "sign-in", NOW, NOW + 300, 9)
     assert not store.use_challenge("c1", "enrol:alice", NOW)
     assert store.use_challenge("c1", "sign-in", NOW)
     assert not store.use_challenge("c1", "sign-in", NOW)
     assert not store.use_challenge("c2", "sign-in", NOW + 300)
-    assert store.add_challenge("c3", "sign-in", NOW + 300, NOW + 600) == 1
+    store.add_challenge("c3", "sign-in", NOW + 300, NOW + 600, 9)
+    assert store.rows("SELECT id FROM webauthn_challenge") == [("c3",)]
+
+
+def test_many_challenges_crowd_out_the_oldest_of_their_purpose_alone(store: Store) -> None:
+    store.add_challenge("confirm", "confirm:1", NOW, NOW + 300, 3)
+    for number in range(5):
+        store.add_challenge(f"c{number}", "sign-in", NOW + number, NOW + number + 300, 3)
+    found = [store.use_challenge(f"c{number}", "sign-in", NOW + 9) for number in range(5)]
+    assert found == [False, False, True, True, True]
+    assert store.use_challenge("confirm", "confirm:1", NOW + 9)
 
 
 def test_failures_are_kept_and_forgotten(store: Store) -> None:
