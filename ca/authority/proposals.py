@@ -14,7 +14,7 @@ from typing import Any
 from ca.authority import masses, passkeys, people
 from ca.authority.desk import Desk
 from ca.errors import CAError, Conflict, Denied, Unauthenticated
-from ca.people import Person, Proposal, SignIn
+from ca.people import Person, Proposal, Right, SignIn
 from ca.records import Actor, Event, Query, Reason, RevokeRequest
 
 LIFE = 7 * 86400
@@ -28,8 +28,9 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of deed: how it reads, and how it is done (answering one line about it)."""
+    """One kind of deed: the right that its proposer needs, how it reads, and how it is done (answering one line)."""
 
+    right: Right
     words: Callable[[Body], str]
     do: Callable[[Desk, Body, Actor], str]
 
@@ -61,9 +62,9 @@ def _roles(body: Body) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    "invite": Kind(lambda body: f"Let in {_roles(body)}", _invite),
-    "grant": Kind(lambda body: f"Make {_roles(body)}", _grant),
-    "revoke-many": Kind(_many, _revoke_many),
+    "invite": Kind(Right.MANAGE_PEOPLE, lambda body: f"Let in {_roles(body)}", _invite),
+    "grant": Kind(Right.MANAGE_PEOPLE, lambda body: f"Make {_roles(body)}", _grant),
+    "revoke-many": Kind(Right.REVOKE_MANY, _many, _revoke_many),
 }
 
 
@@ -93,8 +94,8 @@ def request_options(desk: Desk, person: Person, proposal_id: str) -> str:
 def approve(desk: Desk, person: Person, one: SignIn, proposal_id: str, assertion: str) -> Proposal:
     """Approves and carries out; answers the proposal with its outcome.
 
-    Raises `Denied` for its proposer and for whoever he gave a role lately, `Unauthenticated` for an assertion that is
-    none, `Conflict` when it is decided or past its time.
+    Raises `Denied` for its proposer, for whom it is about, for whoever the proposer gave a role lately and when he lost
+    the right himself; `Unauthenticated` for an assertion that is none, `Conflict` when it is decided or past its time.
     """
     proposal = desk.store.proposal(proposal_id)
     _demand_second(desk, person, proposal)
@@ -123,8 +124,15 @@ def carry_out(desk: Desk, proposal_id: str) -> Proposal:
 
 
 def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
-    if person.id == proposal.proposed_by:
-        raise Denied("Nobody approves his own proposal.", next_step="Ask somebody else who may approve.")
+    if person.id in (proposal.proposed_by, json.loads(proposal.body).get("name")):
+        raise Denied(
+            "Nobody approves his own proposal, or his own roles.", next_step="Ask somebody else who may approve."
+        )
+    proposer = desk.store.person(proposal.proposed_by)
+    if proposer.disabled_at or KINDS[proposal.kind].right not in proposer.rights:
+        raise Denied(
+            f"{proposer.id} may not propose this any more.", next_step="Refuse it, and propose it anew if it is meant."
+        )
     lately = person.granted_at > desk.clock() - PROBATION
     if lately and person.granted_by == f"user:{proposal.proposed_by}":
         raise Denied(

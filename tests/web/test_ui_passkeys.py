@@ -169,6 +169,27 @@ def test_whoever_was_given_a_role_lately_does_not_approve_his_giver(ui: Flask, a
     assert approve(second, passkey, path).status_code == 303
 
 
+def test_what_somebody_proposed_who_may_no_more_is_not_carried_out(ui: Flask, authority: Authority, pair) -> None:
+    """Whoever is shut out, or lost the right, leaves nothing behind that waits for a hurried approval."""
+    first, second, passkey = pair
+    proposer = re.search(r'<a href="/ui/account">(\w+)</a>', first.get("/ui/").text)[1]
+    shut_out, demoted = propose(first, "olivia", "administrator"), propose(first, "oscar", "administrator")
+    people.disable(authority, proposer, OPERATOR)
+    assert approve(second, passkey, shut_out).status_code == 403
+    people.enable(authority, proposer, OPERATOR)
+    people.grant(authority, proposer, ("viewer",), (), OPERATOR)
+    assert approve(second, passkey, demoted).status_code == 403
+    assert not {"olivia", "oscar"} & {one.id for one in authority.store.people()}
+
+
+def test_nobody_approves_his_own_roles(ui: Flask, authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    name = re.search(r'<a href="/ui/account">(\w+)</a>', second.get("/ui/").text)[1]
+    before = authority.store.person(name).roles
+    assert approve(second, passkey, propose(first, name, *ROLES)).status_code == 403
+    assert authority.store.person(name).roles == before
+
+
 def test_an_approval_is_for_one_proposal_alone(authority: Authority, pair) -> None:
     first, second, passkey = pair
     harmless, dangerous = propose(first, "frank", "viewer"), propose(first, "grace", "administrator")
