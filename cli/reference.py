@@ -21,7 +21,7 @@ from ca import errors
 from ca.config import SECURITY_KEYS, TARGETS, Config, ProfileConfig
 from ca.journal.events import EVENTS
 from cli import main
-from cli.config import described
+from cli.config import Key, described
 from cli.session import shared_options
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -90,8 +90,12 @@ def targets() -> str:
 
 
 def _keys(model: type[BaseModel]) -> str:
-    rows = [(f"`{one.key}`", _kind(one.field), f"`{json.dumps(one.default)}`", one.meaning) for one in described(model)]
+    rows = [(f"`{one.key}`", _kind(one.field), _default(one), one.meaning) for one in described(model)]
     return table(("key", "type", "default", "meaning"), rows)
+
+
+def _default(one: Key) -> str:
+    return "needed" if one.field.is_required() else f"`{json.dumps(one.default)}`"
 
 
 def _kind(field: FieldInfo) -> str:

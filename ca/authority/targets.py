@@ -31,7 +31,7 @@ def feed_targets(desk: Desk, *, local: bool) -> tuple[TargetState, ...]:
     done: list[TargetState] = []
     threads = [
         threading.Thread(target=_feed, args=(desk, one, done), name=f"target {one.name}", daemon=True)
-        for one in open_targets(desk.config)
+        for one in open_targets(desk.config, desk.clock)
         if one.local == local
     ]
     for thread in threads:
@@ -57,7 +57,7 @@ def standing(desk: Desk) -> tuple[Standing, ...]:
     known = {state.name: state for state in desk.store.target_states()}
     last = desk.store.last_seq()
     found = []
-    for one in open_targets(desk.config):
+    for one in open_targets(desk.config, desk.clock):
         nodes = {name for name in known if one.local and name.startswith(f"{one.name}@")}
         for name in sorted({one.cursor, *nodes}):
             state = known.get(name, TargetState(name))

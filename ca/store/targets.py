@@ -29,8 +29,8 @@ class Targets(Office):
         return bool(self.change(_MOVE, after, now, after, name, before))
 
     def rewind_target(self, name: str, seq: int = 0) -> None:
-        """Has the rows after that one sent again."""
-        self.change("UPDATE target SET seq = ?, due_at = 0 WHERE name = ? AND seq > ?", seq, name, seq)
+        """Has the rows after that one sent again, at once."""
+        self.change("UPDATE target SET seq = ?, due_at = 0 WHERE name = ? AND seq >= ?", seq, name, seq)
 
     def target_failed(self, name: str, trouble: str, due_at: int) -> None:
         """It took nothing more, and is tried again at that time."""

@@ -20,8 +20,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5, 600
 class Destination(Protocol):
     """A place that takes items."""
 
-    def holds(self) -> bool:
-        """Whether what was sent is still there, as far as can be known without asking for all of it."""
+    def holds(self, since: int) -> bool:
+        """Whether what was sent until then is still there, as far as can be known without asking for all of it.
+
+        Raises `Unavailable`.
+        """
 
     def send(self, items: Sequence[Item]) -> None:
         """Puts them there, in any order, over what lies there. Raises `Unavailable`; then some may be there."""
@@ -56,16 +59,18 @@ def feed(store: Store, own: Folder, target: Target, now: int) -> TargetState:
     state = store.target(target.cursor)
     if now < state.due_at <= now + _LONGEST_PAUSE:
         return state
+    if store.last_seq() > state.seq:
+        store.begin_target(target.cursor, now)
     try:
-        _feed(store, own, target, _begin(store, target, state, now), now)
+        _feed(store, own, target, _begin(store, target, state), now)
     except Unavailable as error:
         _failed(store, target, state, str(error), now)
     return store.target(target.cursor)
 
 
-def _begin(store: Store, target: Target, state: TargetState, now: int) -> int:
+def _begin(store: Store, target: Target, state: TargetState) -> int:
     """Where to go on: at the beginning for a target that has lost what it had, or that is ahead of the records."""
-    lost = state.seq > 0 and not target.destination.holds()
+    lost = state.seq > 0 and not target.destination.holds(state.reached_at)
     if lost or state.seq > store.last_seq():
         store.rewind_target(target.cursor)
         return 0
@@ -73,14 +78,15 @@ def _begin(store: Store, target: Target, state: TargetState, now: int) -> int:
 
 
 def _feed(store: Store, own: Folder, target: Target, seq: int, now: int) -> None:
-    if store.last_seq() > seq:
-        store.begin_target(target.cursor, now)
+    """Sends batch after batch; at the end, also when there was nothing to send, it has no trouble any more."""
     while rows := store.after(seq, _BATCH):
         target.destination.send([item for row in rows for item in items(_newest(own, row)) if target.takes(item)])
         if not store.move_target(target.cursor, seq, rows[-1].seq, now):
             store.rewind_target(target.cursor, seq)
             return
         seq = rows[-1].seq
+    if store.target(target.cursor).failures:
+        store.move_target(target.cursor, seq, seq, now)
 
 
 def _newest(own: Folder, row: Publication) -> Publication:

@@ -23,7 +23,7 @@ class PlainFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def holds(self) -> bool:
+    def holds(self, _since: int = 0) -> bool:
         """Whether it is as it was left: after a reboot files may be torn, since nothing is synced to the disk."""
         try:
             return (self.root / _MARK).read_text() == boot()

@@ -1,5 +1,6 @@
 """Real clients against the product as a user starts it. Everything stays on loopback and below a temporary folder."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from tests.interop.names import Names
 from tests.interop.names import names as world_of_names
 from tests.interop.relying import RelyingParty
 
-TARGETS = '{"plain": {"kind": "folder", "path": "plain"}}'
+TARGETS = {
+    "plain": {"kind": "folder", "path": "plain"},
+    "haproxy": {"kind": "haproxy", "socket": "haproxy.sock"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +27,7 @@ def names() -> Iterator[Names]:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, names: Names) -> Iterator[world.Demo]:
     """One running demo for all client tests of this session."""
-    more = {**names.environment, "CERTWRIGHT_TARGETS": TARGETS, "CERTWRIGHT_SCHEDULER__TARGETS": "1s"}
+    more = {**names.environment, "CERTWRIGHT_TARGETS": json.dumps(TARGETS), "CERTWRIGHT_SCHEDULER__TARGETS": "1s"}
     with world.demo(tmp_path_factory.mktemp("product") / "demo", **more) as running:
         yield running
 

@@ -1,11 +1,7 @@
 """nginx (Debian) serves a folder target as the page on the status plane says; clients get what the service serves."""
 
 import base64
-import getpass
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
@@ -15,46 +11,11 @@ import pytest
 
 from tests.interop.relying import Chain, RelyingParty
 from tests.interop.snippets import snippet
+from tests.interop.webserver import nginx, until
 from tests.interop.world import Demo, environment, need, run
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-AROUND = """\
-user {user};
-pid {home}/pid;
-error_log {home}/log;
-worker_processes 1;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {home}/body;
-    proxy_temp_path {home}/proxy;
-    fastcgi_temp_path {home}/fastcgi;
-    uwsgi_temp_path {home}/uwsgi;
-    scgi_temp_path {home}/scgi;
-{server}}}
-"""
-
-
-@contextmanager
-def nginx(home: Path, server: str) -> Iterator[None]:
-    """A private nginx with that server, until the end of the block."""
-    (home / "conf").write_text(AROUND.format(user=getpass.getuser(), home=home, server=server))
-    command = [need("nginx", "nginx-light"), "-p", str(home), "-c", str(home / "conf"), "-g", "daemon off;"]
-    process = subprocess.Popen(command, env=environment(home), stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: (home / "pid").exists() and (home / "pid").read_text())
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def until(what: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True)

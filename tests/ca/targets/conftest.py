@@ -38,7 +38,7 @@ class Shelf:
     lost: bool = False
     sent: int = 0
 
-    def holds(self) -> bool:
+    def holds(self, since: int) -> bool:
         return not self.lost
 
     def send(self, items: Sequence[Item]) -> None:

@@ -36,6 +36,25 @@ def test_one_that_fails_is_late_tried_again_later_and_holds_up_no_other(desk: De
     assert shelf.items == well.items
 
 
+def test_one_that_is_there_again_has_no_trouble_though_there_is_nothing_to_send(desk: Desk, shelf: Shelf) -> None:
+    desk.put(answered())
+    desk.feed(shelf)
+    shelf.holds = lambda since: shelf.send(()) or True  # type: ignore[method-assign]
+    shelf.trouble = "gone"
+    assert desk.feed(shelf).failures == 1
+    shelf.trouble, desk.now = "", desk.now + 5
+    assert (desk.feed(shelf).failures, shelf.sent) == (0, 2)
+
+
+def test_one_that_waits_is_tried_at_once_when_it_is_asked_for(desk: Desk, shelf: Shelf) -> None:
+    desk.put(answered())
+    shelf.trouble = "no room"
+    desk.feed(shelf)
+    shelf.trouble = ""
+    desk.store.rewind_target("edge")
+    assert desk.feed(shelf).failures == 0
+
+
 def test_a_clock_that_was_set_back_does_not_make_it_wait_for_ever(desk: Desk, shelf: Shelf) -> None:
     desk.put(answered())
     shelf.trouble = "no room"
