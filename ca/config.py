@@ -8,14 +8,13 @@ keys (`SECURITY_KEYS`) come from the file alone: an environment variable for one
 import difflib
 import hashlib
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -24,6 +23,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ca.destinations import AnyTarget, TargetName
 from ca.endpoints import (
     DatabaseURL,
     DatabaseURLIfAny,
@@ -37,6 +37,7 @@ from ca.endpoints import (
     Resolver,
 )
 from ca.errors import ConfigError
+from ca.sections import Seconds, Section
 
 SECURITY_KEYS = (
     "mode",
@@ -52,27 +53,6 @@ SECURITY_KEYS = (
     "backup.recipients",
     "targets",
 )
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(value: object) -> object:
-    """`90d`, `24h`, `1h30m` or a whole number of seconds, as seconds. Other values are left to the type check."""
-    if not isinstance(value, str):
-        return value
-    parts = re.findall(r"(\d+)([smhd])", value)
-    if not parts or "".join(n + u for n, u in parts) != value:
-        raise ValueError(f"{value!r} is no duration: write 90d, 24h or 1h30m")
-    return sum(int(n) * _UNITS[u] for n, u in parts)
-
-
-Seconds = Annotated[int, BeforeValidator(seconds), Field(ge=0)]
-
-
-class Section(BaseModel):
-    """A table of the file: frozen, and without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Users(Section):
@@ -301,60 +281,6 @@ SAMPLE_PROFILES: dict[str, ProfileConfig] = {
     "mtls": ProfileConfig(extended_key_usage=["serverAuth", "clientAuth"], name_kinds=["dns", "ip", "uri"]),
     "short-lived": ProfileConfig(validity=6 * 86400, backdate=300, no_revocation=True),
 }
-
-
-TargetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Part = Literal["crl", "ca", "chain", "roots", "ocsp", "staple"]
-
-
-class TargetConfig(Section):
-    """A place besides the publication folder that gets what is published."""
-
-    only: list[Part] = Field([], description="what goes there, of crl, ca, chain, roots, ocsp, staple; empty: all")
-
-
-class FolderTarget(TargetConfig):
-    """`kind = "folder"`: plain files, for a web server to serve and load balancers to staple from."""
-
-    kind: Literal["folder"] = Field(description="folder")
-    path: Path = Field(description="the folder; each node writes its own")
-
-
-class HTTPTarget(TargetConfig):
-    """`kind = "http-put"`: a web server that takes PUT."""
-
-    kind: Literal["http-put"] = Field(description="http-put")
-    url: Page = Field(description="the URL below which everything goes")
-    token_file: Path | None = Field(None, description="file with the bearer token; only over https, or on this machine")
-    ca_file: Path | None = Field(None, description="PEM of the roots that vouch for the server; none: the system's")
-
-    @model_validator(mode="after")
-    def _token_stays_secret(self) -> "HTTPTarget":
-        if self.token_file and not re.match(r"(?i)https:|http://(localhost|127(\.\d+){3}|\[::1\])([:/]|$)", self.url):
-            raise ValueError("a token would be read on the way: write https://")
-        return self
-
-
-class S3Target(TargetConfig):
-    """`kind = "s3"`: a bucket of S3, or of anything that speaks it."""
-
-    kind: Literal["s3"] = Field(description="s3")
-    url: Page = Field(description="the bucket's URL, with its name in host or path, and perhaps a prefix")
-    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]+$", description="the region that requests are signed for")
-    access_key: str = Field(pattern=r"^[!-.0-~]+$", description="the id of the access key")
-    secret_file: Path = Field(description="file with the secret of the access key")
-    ca_file: Path | None = Field(None, description="PEM of the roots that vouch for the server; none: the system's")
-
-
-class HAProxyTarget(Section):
-    """`kind = "haproxy"`: the staples of a running HAProxy (2.5 or later) on this node's machine."""
-
-    kind: Literal["haproxy"] = Field(description="haproxy")
-    socket: Path = Field(description="its runtime socket, of level admin")
-
-
-TARGETS = (FolderTarget, HTTPTarget, S3Target, HAProxyTarget)
-AnyTarget = Annotated[FolderTarget | HTTPTarget | S3Target | HAProxyTarget, Field(discriminator="kind")]
 
 
 class Config(BaseSettings):

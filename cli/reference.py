@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 
 from acme_server.validation.causes import MEANINGS
 from ca import errors
-from ca.config import SECURITY_KEYS, TARGETS, Config, ProfileConfig
+from ca.config import SECURITY_KEYS, Config, ProfileConfig
+from ca.destinations import TARGETS
 from ca.journal.events import EVENTS
 from cli import main
 from cli.config import Key, described

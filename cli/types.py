@@ -22,7 +22,7 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        from ca.config import seconds
+        from ca.sections import seconds
 
         try:
             asked = int(str(seconds(value)))

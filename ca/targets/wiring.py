@@ -3,7 +3,8 @@
 import platform
 
 from ca.clock import Clock
-from ca.config import AnyTarget, Config, FolderTarget, HAProxyTarget, HTTPTarget, S3Target
+from ca.config import Config
+from ca.destinations import AnyTarget, FolderTarget, HAProxyTarget, HTTPTarget, S3Target
 from ca.targets.feed import Destination, Target
 from ca.targets.folder import PlainFolder
 from ca.targets.haproxy import HAProxy
