@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ca.clock import rfc3339
+from ca.errors import NotFound
 from cli.output import answer, facts, table
 from cli.session import Session, command, operator
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acme_server.records import Account, Authorization, Challenge, Order
+    from acme_server.tables import Accounts
     from acme_server.validation.records import Attempt
 
 LIMIT = click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
@@ -37,7 +39,7 @@ def account(session: Session, account: str) -> None:
     from acme_server.tables import Accounts, Orders
 
     with session.authority() as authority:
-        shape = _account(Accounts(authority.store).get(account))
+        shape = _account(_held(Accounts(authority.store), account))
         found = Orders(authority.store).recent(10, account)
         rows = [_order(one.at(authority.clock())) for one in found]
     pairs = [(name, " ".join(v) if isinstance(v, list) else v or "-") for name, v in shape.items()]
@@ -56,7 +58,7 @@ def deactivate(session: Session, account: str) -> None:
 
     with session.authority() as authority:
         desk = Desk(authority)
-        found = desk.accounts.get(account)
+        found = _held(desk.accounts, account)
         if session.dry_run:
             answer(session, {"dry_run": True, "id": account}, f"Would end the account {account} ({found.status}).")
             return
@@ -75,12 +77,23 @@ def resume(session: Session, account: str) -> None:
 
     with session.authority() as authority:
         desk = Desk(authority)
-        found = desk.accounts.get(account)
+        found = _held(desk.accounts, account)
         if session.dry_run:
             answer(session, {"dry_run": True, "id": account}, f"Would resume the account {found.id}.")
             return
         names = pauses.resume(desk, found.id, operator())
     answer(session, {"id": account, "resumed": names}, f"resumed {names} names of {account}")
+
+
+def _held(accounts: "Accounts", account: str) -> "Account":
+    """The account of that id. Raises `NotFound`, in an operator's words and not in those for ACME clients."""
+    from acme_server.errors import AccountDoesNotExist
+
+    try:
+        return accounts.get(account)
+    except AccountDoesNotExist:
+        step = "See 'certwright acme account list'."
+        raise NotFound(f"There is no account {account[:80]!r}.", next_step=step) from None
 
 
 def _account(one: "Account") -> dict[str, Any]:

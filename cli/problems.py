@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import click
 
-from ca.errors import CAError, RateLimited, Unavailable
+from ca.errors import BadRequest, CAError, NotFound, RateLimited, Unavailable
 
 FAILED = 1
 INTERRUPTED = 130
@@ -45,7 +45,7 @@ class Problem:
 def problem(error: BaseException) -> Problem:
     """Any exception as a Problem; what this program did not foresee is said to be its own fault."""
     if isinstance(error, CAError):
-        return Problem(error.code, error.detail, error.next_step or _later(error), error.exit_code)
+        return Problem(error.code, error.detail, error.next_step or _step(error), error.exit_code)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "certwright"
         return Problem("usage", error.format_message(), f"Run '{path} --help'.", error.exit_code)
@@ -62,10 +62,17 @@ def problem(error: BaseException) -> Problem:
     )
 
 
-def _later(error: CAError) -> str:
-    if isinstance(error, Unavailable | RateLimited):
-        return f"Try again in {error.retry_after} s, or run 'certwright doctor'."
-    return ""
+def _step(error: CAError) -> str:
+    """The next step of an error that was raised where nobody knew of commands."""
+    match error:
+        case Unavailable() | RateLimited():
+            return f"Try again in {error.retry_after} s, or run 'certwright doctor'."
+        case NotFound():
+            return "Look for it by 'list' of the same noun: 'certwright --help' names the nouns."
+        case BadRequest():
+            return "See the command's --help."
+        case _:
+            return "Run 'certwright doctor'."
 
 
 def show(error: BaseException, *, as_json: bool) -> int:

@@ -108,7 +108,8 @@ def test_accounts_are_shown_and_ended(line: Line, registered: Client) -> None:
     assert ended["status"] == "revoked"
     refused(registered.post(registered.kid), "unauthorized", 403)
     assert registered.order(a_name()).status_code == 403
-    line("acme", "account", "show", "nothing", code=2)
+    for verb in ("show", "deactivate", "resume"):
+        line("acme", "account", verb, "nothing", code=3)
 
 
 def test_an_order_is_shown_with_its_proofs(line: Line, registered: Client, authority: Authority) -> None:
