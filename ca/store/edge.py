@@ -16,6 +16,11 @@ _MIGRATE = "Run 'certwright db migrate'."
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("no such table", "no such column", "does not exist", "has no column"), "The tables are not there.", _MIGRATE),
     (
+        ("already exists", "duplicate column"),
+        "The tables are those of another release.",
+        "Run the release that made them, or restore a backup; see docs/operations.md, Upgrades.",
+    ),
+    (
         ("permission denied for schema", "must be owner of"),
         "This role may not change tables.",
         "Name the owner in database.migrate_url and run 'certwright db migrate'.",

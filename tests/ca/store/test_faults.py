@@ -213,6 +213,8 @@ def test_the_pulse_tells_of_a_lock_that_reads_do_not_notice_and_of_its_end(store
         (psycopg.errors.DeadlockDetected("deadlock detected"), "busy"),
         (psycopg.errors.InsufficientPrivilege("permission denied for table event"), "may not be written"),
         (psycopg.errors.UndefinedTable('relation "event" does not exist'), "tables"),
+        (psycopg.errors.DuplicateTable('relation "target" already exists'), "another release"),
+        (sqlite3.OperationalError("duplicate column name: subdomains"), "another release"),
         (psycopg.OperationalError("server closed the connection unexpectedly\n\tThis probably means"), "reached"),
     ],
 )
@@ -322,6 +324,13 @@ def test_migrating_twice_at_once_applies_each_once(kind: str, request: pytest.Fi
     assert "0001_initial" in applied[2]
     assert pending(url) == []
     Store.open(url).close()
+
+
+def test_each_number_is_one_migration_s() -> None:
+    """Two that took the same number are told apart by no order, and renaming one breaks whoever applied it."""
+    folder = importlib.import_module("ca.store.migrate").FOLDER
+    numbers = [file.stem[:4] for file in sorted(folder.glob("[0-9]*.py"))]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 
 
 def test_the_file_of_a_new_database_is_private(tmp_path: Path) -> None:
