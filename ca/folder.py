@@ -153,8 +153,10 @@ def boot() -> str:
         return _MAGIC.decode()
 
 
-def replaced(target: Path, content: bytes, after: int = 0) -> None:
+def replaced(target: Path, content: bytes, after: int = 0, mode: int = 0) -> None:
     """Makes it the content of a file, whole or not at all, with a time not before `after`. Raises `OSError`.
+
+    With a `mode` it has that one, whatever umask and folder say.
 
     Nobody else may write the same file meanwhile: they would share the file beside it.
     """
@@ -162,6 +164,8 @@ def replaced(target: Path, content: bytes, after: int = 0) -> None:
     beside = target.parent / f".{target.name}.new"
     with open(opened(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "wb") as file:
         file.write(content)
+        if mode:
+            os.fchmod(file.fileno(), mode)
     if after > beside.stat().st_mtime:
         os.utime(beside, (after, after))
     beside.replace(target)

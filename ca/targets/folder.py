@@ -12,9 +12,13 @@ _MARK = ".certwright"
 _UNKNOWN = "unauthorized.der"
 """What a web server answers to an OCSP request that there is no file for."""
 
+_FOR_ALL = 0o644
+
 
 class PlainFolder:
-    """Each item is a file by the path of its URL, replaced by a rename. One process at a time writes it.
+    """Each item is a file by the path of its URL, replaced by a rename; everybody may read it, whatever the umask.
+
+    One process at a time writes it.
 
     The base64 of an OCSP request may hold slashes: then it lies in folders, and two slashes in a row are one, as they
     are to a web server that looks for it.
@@ -34,7 +38,7 @@ class PlainFolder:
         """Writes what differs. Raises `Unavailable` when the disk refuses; then some may be written."""
         try:
             if not self.holds():
-                replaced(self.root / _UNKNOWN, unauthorized())
+                self._replace(self.root / _UNKNOWN, unauthorized())
             for item in items:
                 self._write(self.root / item.path, item.body)
             if not self.holds():
@@ -53,4 +57,15 @@ class PlainFolder:
             before = int(file.stat().st_mtime) + 1
         except FileNotFoundError:
             before = 0
-        replaced(file, body, after=before)
+        self._replace(file, body, before)
+
+    def _replace(self, file: Path, body: bytes, after: int = 0) -> None:
+        _make(file.parent)
+        replaced(file, body, after, _FOR_ALL)
+
+
+def _make(folder: Path) -> None:
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(_FOR_ALL | 0o111)

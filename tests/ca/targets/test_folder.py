@@ -43,7 +43,19 @@ def test_its_time_rises_with_each_content_and_stands_with_the_same(tmp_path: Pat
         times.append(int(file.stat().st_mtime))
         assert file.read_bytes() == body
     assert times[0] < times[1] == times[2] < times[3]
-    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    """The scheduler's unit has UMask=0027, and nginx runs as somebody else."""
+    before = os.umask(0o077)
+    try:
+        PlainFolder(tmp_path / "a" / "b").send(list(items(published("crl/issuing-g1/0000.crl"))))
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "a").rglob("*"):
+        if path.name != ".certwright":
+            assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
 
 
 def test_it_says_what_is_unknown_and_whether_it_is_as_it_was_left(
