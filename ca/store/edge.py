@@ -8,7 +8,7 @@ import peewee
 import psycopg
 from playhouse.pool import MaxConnectionsExceeded
 
-from ca.errors import CAError, Conflict, StoreUnavailable
+from ca.errors import BadRequest, CAError, Conflict, StoreUnavailable
 
 _MIGRATE = "Run 'certwright db migrate'."
 
@@ -56,13 +56,16 @@ _GONE = ("The database cannot be reached.", "Check database.url and that the ser
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises `StoreUnavailable` (or `Conflict` for a row that exists already) for what the driver raises."""
+    """Raises `StoreUnavailable` for what the driver raises; `Conflict` for a row that exists already, and `BadRequest`
+    for a value that the database can neither keep nor look for."""
     try:
         yield
     except peewee.IntegrityError as error:
         raise Conflict(
             f"The record contradicts one that exists: {_words(error)}.", next_step="Ask again with a new one."
         ) from error
+    except peewee.DataError as error:  # a NUL, or a number out of range: nothing of that kind is kept
+        raise BadRequest(f"No record has such a value: {_words(error)}.", next_step="Ask for another one.") from error
     except (peewee.PeeweeException, MaxConnectionsExceeded) as error:
         raise unavailable(error) from error
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ca.errors import Conflict, NotFound
+from ca.errors import BadRequest, Conflict, NotFound
 from ca.journal import Journal
 from ca.people import Passkey, Person, Proposal, SignIn
 from ca.records import SYSTEM, Event, Reason, Revocation
@@ -179,3 +179,9 @@ def test_the_journal_is_searched_and_counted(store: Store) -> None:
     assert [row.target for row in store.find_events(EventQuery(before=place), 4)[0]] == ["token:1", "token:0"]
     assert len(rows) == 4
     assert store.count_events(NOW, ("token.created",)) == {("token.created", 0): 3}
+
+
+def test_a_name_that_no_database_holds_is_the_asker_s_fault(store: Store) -> None:
+    """PostgreSQL knows no NUL: that is no outage, and a stranger at the sign-in must not make it look like one."""
+    with pytest.raises((NotFound, BadRequest)):
+        store.person("a\x00b")
