@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ca.errors import Unavailable
 from ca.targets import http as targets_http
 from ca.targets import items
 from ca.targets.http import Web, bearer, s3
 from ca.targets.sigv4 import Credentials, signed
+from tests.ca.conftest import Hierarchy, spki_of
 from tests.ca.targets.conftest import NOW, answered, published
 from tests.interop.webserver import nginx
 from tests.ports import free_port
@@ -199,3 +203,27 @@ def test_nginx_takes_it_with_the_token_and_not_without(tmp_path: Path, secret: P
             assert (home / "files/pki" / item.path).read_bytes() == item.body
         Web(url, None, lambda: bearer(secret)).send(list(items(published(CRL, b"\x30\x01\x01", 2))))
         assert (home / "files/pki" / CRL).read_bytes() == b"\x30\x01\x01"
+
+
+def test_over_https_a_server_is_believed_by_the_roots_that_are_named_and_no_others(
+    tmp_path: Path, secret: Path, hierarchy: Hierarchy
+) -> None:
+    key, home, port = ec.generate_private_key(ec.SECP256R1()), tmp_path / "nginx", free_port()
+    home.mkdir()
+    leaf = x509.load_der_x509_certificate(hierarchy.issue(hierarchy.request("localhost", public_key=spki_of(key))))
+    chain = leaf.public_bytes(Encoding.PEM) + hierarchy.issuing_certificate.public_bytes(Encoding.PEM)
+    (home / "site.pem").write_bytes(chain)
+    (home / "site.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    root = tmp_path / "root.pem"
+    root.write_bytes(x509.load_der_x509_certificate(hierarchy.root.certificate).public_bytes(Encoding.PEM))
+    files = f"ssl_certificate {home}/site.pem; ssl_certificate_key {home}/site.key; root"
+    secure = DAV.replace("{port};", "{port} ssl;").format(port=port, home=home, secret=SECRET).replace("root", files, 1)
+    with nginx(home, secure):
+        Web(f"https://localhost:{port}", root, lambda: bearer(secret)).send(sent())
+        assert (home / "files" / CRL).exists()
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            Web(f"https://localhost:{port}", None, lambda: bearer(secret)).send(sent())
+        with pytest.raises(Unavailable, match=r"doesn't match|mismatch|not valid for"):
+            Web(f"https://127.0.0.1:{port}", root, lambda: bearer(secret)).send(sent())
+    with pytest.raises(Unavailable, match="failed"):
+        Web(f"https://localhost:{port}", tmp_path / "none.pem", lambda: bearer(secret)).send(sent())
