@@ -106,6 +106,7 @@ def test_it_has_no_digest_signed_and_no_question_beside_the_list(authority: Auth
         "keys",
         "last-crl",
         "ledger",
+        "freshen",
         "health",
         "unlock",
         "accept-clock",
@@ -140,40 +141,12 @@ def test_INC02_it_gets_no_older_crl_and_none_from_the_future(authority: Authorit
     assert authority.revoke(authority.issue(a_request()), Reason.SUPERSEDED, OPERATOR).published_in is not None
 
 
-def test_it_sets_the_journal_neither_back_nor_far_ahead(authority: Authority, thief: Thief) -> None:
-    while authority.sequence_journal().done:
-        pass
-    head = authority.store.last_head()
-    for size, error in ((head.size, StalePublication), (head.size - 1, StalePublication), (1 << 40, SigningRefused)):
-        with pytest.raises(error):
-            thief.sign(SignKind.CHECKPOINT, Checkpoint(head.origin, size, bytes(32)).text(), "journal-g1")
-
-
 def test_a_restart_makes_it_forget_nothing(authority: Authority, thief: Thief, world: World) -> None:
     honest = authority.issue(a_request())
     world.kill_signer()
     world.start_signer()
     with pytest.raises(SigningRefused, match="already"):
         thief.sign(SignKind.CERTIFICATE, thief.certificate(INSIDE, serial=honest.serial))
-
-
-def test_whatever_it_gets_stands_in_the_ledger_and_is_reported(authority: Authority, thief: Thief) -> None:
-    """What a worker may ask for by its duty it may also steal: a leaf inside the limits, a CRL, a head one ahead."""
-    honest = authority.issue(a_request())
-    authority.revoke(honest, Reason.KEY_COMPROMISE, OPERATOR)
-    while authority.sequence_journal().done:
-        pass
-    assert differences(authority) == set()
-    time.sleep(1.1)  # an empty CRL of the very second of the revocation would be an honest one
-    url = crl.shard_url(authority.config.server.status_url, thief.issuer.id, 0)
-    head = authority.store.last_head()
-    thief.sign(SignKind.CERTIFICATE, thief.certificate(INSIDE))
-    thief.sign(SignKind.CRL, thief.crl(authority.clock() * 1000, url=url))
-    thief.sign(SignKind.CRL, thief.crl(authority.clock() * 1000, url="http://elsewhere.test/all.crl"))
-    thief.sign(SignKind.CHECKPOINT, Checkpoint(head.origin, head.size + 1, bytes(32)).text(), "journal-g1")
-    found = differences(authority)
-    assert sorted(one.kind for one in found) == ["certificate", "checkpoint", "crl", "crl"]
-    assert all(one.counter > 0 for one in found)
 
 
 def test_a_flood_of_its_own_is_told_to_wait_and_starves_no_revocation(authority: Authority, thief: Thief) -> None:
@@ -201,3 +174,34 @@ def test_a_flood_of_its_own_is_told_to_wait_and_starves_no_revocation(authority:
             one.join(20)
     assert published_in is not None
     assert published_in < 5
+
+
+def test_it_sets_the_journal_neither_back_nor_far_ahead(authority: Authority, thief: Thief) -> None:
+    while authority.sequence_journal().done:
+        pass
+    head = authority.store.last_head()
+    for size, error in ((head.size, StalePublication), (head.size - 1, StalePublication), (1 << 40, SigningRefused)):
+        with pytest.raises(error):
+            thief.sign(SignKind.CHECKPOINT, Checkpoint(head.origin, size, bytes(32)).text(), "journal-g1")
+
+
+def test_whatever_it_gets_stands_in_the_ledger_and_is_reported(authority: Authority, thief: Thief) -> None:
+    """What a worker may ask for by its duty it may also steal: a leaf inside the limits, a CRL, a head one ahead.
+
+    The last test of its CA: a forged head stops the issuing, as it does in life.
+    """
+    honest = authority.issue(a_request())
+    authority.revoke(honest, Reason.KEY_COMPROMISE, OPERATOR)
+    while authority.sequence_journal().done:
+        pass
+    before = differences(authority)
+    time.sleep(1.1)  # an empty CRL of the very second of the revocation would be an honest one
+    url = crl.shard_url(authority.config.server.status_url, thief.issuer.id, 0)
+    head = authority.store.last_head()
+    thief.sign(SignKind.CERTIFICATE, thief.certificate(INSIDE))
+    thief.sign(SignKind.CRL, thief.crl(authority.clock() * 1000, url=url))
+    thief.sign(SignKind.CRL, thief.crl(authority.clock() * 1000, url="http://elsewhere.test/all.crl"))
+    thief.sign(SignKind.CHECKPOINT, Checkpoint(head.origin, head.size + 1, bytes(32)).text(), "journal-g1")
+    found = differences(authority) - before
+    assert sorted(one.kind for one in found) == ["certificate", "checkpoint", "crl", "crl"]
+    assert all(one.counter > 0 for one in found)

@@ -313,7 +313,7 @@ def test_more_peers_than_places_are_told_so(signer: Signer) -> None:
     finally:
         for peer in peers:
             peer.close()
-    assert len(peers) > 200
+    assert 150 < len(peers) < 256, "one user never holds every place"
     wait_until(lambda: answers(signer.client()))
 
 
