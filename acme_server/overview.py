@@ -50,12 +50,16 @@ def orders(desk: Desk, seat: Seat, account: str) -> tuple[Order, ...]:
 
 
 def order(desk: Desk, seat: Seat, order_id: str) -> Progress:
-    """One order with all that was tried for it. Raises `Denied` and `NotFound`."""
+    """One order with all that was tried for it. Raises `Denied` and `NotFound`.
+
+    Addresses, resolvers and what foreign servers said are for those who run or audit this CA.
+    """
     seat.demand(Right.SEE)
+    inside = seat.may(Right.RUN_JOBS) or seat.may(Right.SEE_JOURNAL)
     with desk.store.reading():
         found = Orders(desk.store).get(order_id).at(desk.clock())
         tries = Attempts(desk.store).of(found)
-        proofs = tuple(_proof(desk, one, tries) for one in found.authorizations)
+        proofs = tuple(_proof(desk, one, tries, inside) for one in found.authorizations)
         return Progress(found, Accounts(desk.store).get(found.account), proofs)
 
 
@@ -71,7 +75,7 @@ def revoke_credential(authority: Authority, seat: Seat, credential_id: str) -> i
     return office.revoke(AcmeDesk(authority), credential_id, seat.actor)
 
 
-def _proof(desk: Desk, authorization_id: str, tries: tuple[Attempt, ...]) -> Proof:
+def _proof(desk: Desk, authorization_id: str, tries: tuple[Attempt, ...], inside: bool) -> Proof:
     proofs = Proofs(desk.store)
-    own = tuple((one, tuple(lines_of(one, inside=True))) for one in tries if one.authorization_id == authorization_id)
+    own = tuple((one, tuple(lines_of(one, inside))) for one in tries if one.authorization_id == authorization_id)
     return Proof(proofs.get(authorization_id).at(desk.clock()), proofs.challenges(authorization_id), own)

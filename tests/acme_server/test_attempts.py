@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 import acme_server
-from acme_server import upkeep
+from acme_server import overview, upkeep
 from acme_server.desk import Desk
 from acme_server.validation import attempts, dns01, http01
 from acme_server.validation.attempts import lines_of, public, whole
@@ -18,9 +18,11 @@ from acme_server.validation.fetch import Fetch
 from acme_server.validation.proof import Kind, Proof, Verdict, judge
 from acme_server.validation.records import Attempt
 from ca.authority import Authority
+from ca.authority.seat import Seat
 from ca.config import Config
 from ca.errors import NotFound
 from ca.names import parse_dns
+from ca.people import Person, SignIn
 from tests.acme_server import net
 from tests.acme_server.client import ERROR, ORIGIN, Client, a_name
 from tests.acme_server.conftest import Town, make_app
@@ -130,6 +132,17 @@ def test_the_database_opens_no_page(failed: Any, authority: Authority) -> None:
 
 INNER = "inner-words"
 PROOF = Proof(parse_dns("www.corp.test"), "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA", "9jg46WB3rR" * 4 + "abc")
+
+
+@pytest.mark.parametrize(("role", "inside"), [("viewer", False), ("operator", True), ("auditor", True)])
+def test_A32_a_viewer_sees_of_a_try_what_everybody_may(failed: Any, town: Town, role: str, inside: bool) -> None:
+    authority = town.open()
+    seat = Seat(authority, Person("p", (role,)), SignIn("s", "p", "link", 0, 0, 0, 0))
+    [proof] = overview.order(authority, seat, failed.json["finalize"].split("/")[-2]).proofs
+    told = "\n".join(line for _, lines in proof.tries for line in lines)
+    authority.store.close()
+    assert "http-01" in told
+    assert ("127.0.0.1" in told) is inside
 
 
 @pytest.fixture
