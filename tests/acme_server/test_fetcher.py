@@ -28,6 +28,8 @@ from ca.errors import ConfigError, Conflict
 from ca.records import Name, NameKind
 from tests.acme_server import net
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 ASKED = Proof(Name(NameKind.DNS, "demo.localhost"), TOKEN, "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI")
 EXPECTED = ASKED.key_authorization

@@ -32,6 +32,8 @@ from tests.acme_server.signing import b64
 from tests.acme_server.test_orders import ident
 from tests.ca.authority.world import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 DER, PEM = Encoding.DER, Encoding.PEM
 
 

@@ -19,6 +19,8 @@ from tests.acme_server.negative import CASES, Case
 from tests.acme_server.test_accounts import change, fresh
 from tests.acme_server.test_door import path
 
+pytestmark = pytest.mark.slow
+
 POSTED = sorted({path(route.path) for route in ROUTES})
 
 

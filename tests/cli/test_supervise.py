@@ -15,6 +15,8 @@ from ca.errors import Conflict
 from cli import processes, supervise
 from cli.supervise import Child
 
+pytestmark = pytest.mark.slow
+
 LIVING = """
 import os, signal, sys, time
 name, folder = sys.argv[1:]

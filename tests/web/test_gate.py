@@ -21,6 +21,8 @@ from tests.ports import free_port
 from tests.web.plane import ROOT, Process, wait_for
 from web.listener import Address, bind
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """
 import json, sys, time
 from web.gate import REFUSED, Bounds, Gate

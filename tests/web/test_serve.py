@@ -23,6 +23,8 @@ from tests.ports import free_port
 from tests.web.desk import a_name, csr, make_token, pem
 from tests.web.plane import ROOT, address
 
+pytestmark = pytest.mark.slow
+
 CERTIFICATES = "/api/v1/certificates"
 PROGRAM = """
 from ca import logs

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.ports import free_port
 from tests.web.plane import ROOT, Plane, Process, get_path
 
+pytestmark = pytest.mark.slow
+
 MALFORMED = bytes.fromhex("30030a0101")
 
 

@@ -21,6 +21,8 @@ from tests.ca.authority.world import a_request
 from tests.web.desk import csr, make_token, pem
 from tests.web.ui_people import OPERATOR, Browser, signed_in
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ui(authority: Authority) -> Flask:

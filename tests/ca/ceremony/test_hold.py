@@ -27,6 +27,8 @@ from ca.profiles import compile_all
 from ca.records import SYSTEM, Actor, IssueRequest, SignKind, make_serial
 from tests.ca.keys.world import ROOT
 
+pytestmark = pytest.mark.slow
+
 OPERATOR = Actor("ceremony", "alice")
 PLAN = demo_issuing(("test", "10.0.0.0/8"))
 

@@ -12,6 +12,8 @@ from ca.ceremony.spares import publish_due_spares
 from ca.clock import system_clock
 from ca.records import Actor
 
+pytestmark = pytest.mark.slow
+
 DAY = 86400
 PLAN = replace(RootPlan(), crl_life=100 * DAY, crl_overlap=20 * DAY, spares=2)
 

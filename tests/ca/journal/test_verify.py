@@ -16,6 +16,8 @@ from ca.records import Event
 from ca.store import Store
 from tests.ca.journal.conftest import ALICE, Desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def whole(desk: Desk) -> Desk:

@@ -17,6 +17,8 @@ from ca.records import SignKind
 from tests.ca.keys.world import Signer, crl_of, issuer_of, leaf, ocsp_answer, wait_until
 from tests.faults.disks import failing_fsync
 
+pytestmark = pytest.mark.slow
+
 
 def folder(signer: Signer) -> Path:
     return signer.folder / "state" / "signer" / "ledger"

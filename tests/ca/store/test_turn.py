@@ -14,6 +14,8 @@ from ca.errors import StoreUnavailable
 from ca.store import Store
 from ca.store.turn import Turn
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:

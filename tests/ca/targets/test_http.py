@@ -23,6 +23,8 @@ from tests.ca.targets.conftest import NOW, answered, published
 from tests.interop.webserver import nginx
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 CRL = "crl/issuing-g1/0000.crl"
 SECRET = "not-in-any-message"
 
