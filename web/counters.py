@@ -4,6 +4,8 @@ Import this module only after `web.metrics.prepare`: where PROMETHEUS_MULTIPROC_
 live in files that all processes of a node share; otherwise they stay in this process.
 """
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from web import solid
@@ -48,29 +50,12 @@ STATUS = Counter(
 )
 
 
-class Timing:
-    """Durations of ACME requests with their labels bound once."""
-
-    def __init__(self) -> None:
-        self._bound: dict[tuple[str, str], Histogram] = {}
-
-    def add(self, resource: str, status: str, seconds: float) -> None:
-        """One more request."""
-        bound = self._bound.get((resource, status))
-        if bound is None:
-            bound = self._bound[resource, status] = ACME_SECONDS.labels(resource, status)
-        bound.observe(seconds)
-
-
 class StatusCounts:
     """Counts of the status plane with their labels bound once: well under two microseconds a request."""
 
     def __init__(self) -> None:
-        self._bound: dict[tuple[str, str], Counter] = {}
+        self._bound = cache(STATUS.labels)
 
     def add(self, door: str, result: str) -> None:
         """One more request."""
-        bound = self._bound.get((door, result))
-        if bound is None:
-            bound = self._bound[door, result] = STATUS.labels(door, result)
-        bound.inc()
+        self._bound(door, result).inc()

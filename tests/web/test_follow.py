@@ -1,12 +1,10 @@
 """A status-only node: filled over the API alone, and unready when it is behind."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import make_server
 
 import pytest
 from werkzeug.test import Client
@@ -18,7 +16,7 @@ from ca.records import Publication
 from tests.ca.authority.conftest import make, template  # noqa: F401 - worlds without token and processes
 from tests.ca.authority.fast import FastWorld
 from tests.web.desk import make_token
-from tests.web.test_outside import Silent
+from tests.web.test_outside import served
 from web.app import create_app
 from web.counters import StatusCounts
 from web.follow import Follower
@@ -30,15 +28,8 @@ pytestmark = pytest.mark.slow
 @contextmanager
 def api(world: FastWorld) -> Iterator[str]:
     app = create_app(world.authority, frozenset({"api"}))
-    server = make_server("127.0.0.1", 0, app, handler_class=Silent)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(app) as origin:
+        yield f"{origin}/api/v1"
 
 
 @pytest.fixture

@@ -46,7 +46,14 @@ def serving_plane(plane: StatusPlane) -> Iterator[str]:
         environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
         return plane(environ, start_response)
 
-    server = make_server("127.0.0.1", 0, bounded, handler_class=Silent)
+    with served(bounded) as url:
+        yield url
+
+
+@contextmanager
+def served(application: Any) -> Iterator[str]:
+    """A WSGI application behind a plain HTTP server; answers its origin."""
+    server = make_server("127.0.0.1", 0, application, handler_class=Silent)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
