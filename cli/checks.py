@@ -17,6 +17,7 @@ from cryptography import x509
 from ca import config as configuration
 from ca import crl
 from ca.authority import Authority, open_authority
+from ca.authority.lights import Warn
 from ca.clock import Clock, rfc3339, system_clock
 from ca.config import Config
 from ca.errors import CAError, ConfigError, HSMUnavailable, NotFound
@@ -33,10 +34,6 @@ ROOT_CRL_ALARM = 60 * DAY
 LATE_RUNS = 3
 SEEN_LATE = 60
 _POSTGRESQL = "See docs/postgresql.md."
-
-
-class Warn(CAError):
-    """Works, and should be seen to."""
 
 
 @dataclass(frozen=True)
