@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from ca.store import Store, migrate
 
@@ -36,6 +37,14 @@ class OwnClock:
 def clock() -> OwnClock:
     """A clock that the test owns."""
     return OwnClock()
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_at_the_start() -> Iterator[None]:
+    """A test that runs a command in this process leaves its log level to nobody."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------

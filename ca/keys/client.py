@@ -28,6 +28,7 @@ __all__ = ["PrivateKey", "SignerClient", "SignerHealth", "private_key"]
 
 _IDLE_CONNECTIONS = 8
 _IDLE_SECONDS = 30.0
+_BACKLOG_PAUSE = 0.01
 _GENERATION_SECONDS = 120.0
 _READING_SECONDS = 60.0
 # The signer gives up first: its "busy" says that nothing was signed, our timeout says nothing.
@@ -210,7 +211,7 @@ class SignerClient:
         try:
             connection.settimeout(min(seconds, self._timeout))
             with wire.socket_address(self._path) as address:
-                connection.connect(address)
+                _connect(connection, address)
         except (OSError, CAError) as error:
             connection.close()
             raise _unreachable(self._path, error) from error
@@ -222,6 +223,21 @@ class SignerClient:
                 self._idle.append((time.monotonic(), connection))
                 return
         connection.close()
+
+
+def _connect(connection: socket.socket, address: str) -> None:
+    """Connects within the socket's timeout, also where a burst has filled the signer's backlog.
+
+    A Unix socket with a timeout is refused at once (EAGAIN) by a full backlog: connect(2).
+    """
+    deadline = time.monotonic() + (connection.gettimeout() or 0)
+    while True:
+        try:
+            return connection.connect(address)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_BACKLOG_PAUSE)
 
 
 def _silent(connection: socket.socket) -> bool:

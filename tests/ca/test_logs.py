@@ -18,7 +18,6 @@ def lines(capsys):
     structlog.contextvars.clear_contextvars()
     logs.configure("test")
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    structlog.reset_defaults()
     logs._told.clear()
 
 

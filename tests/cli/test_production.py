@@ -219,8 +219,16 @@ def test_a_process_that_holds_every_connection_leaves_room_for_the_others(host: 
     command = [*as_user("status"), interpreter(), "-c", HOLD, str(socket)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as thief:
         assert thief.stdout.readline() == b"held\n"
-        assert eventually(lambda: SignerClient(socket).health().ok)
+        assert eventually(lambda: _is_well(socket))
         thief.stdin.close()
+
+
+def _is_well(signer: Path) -> bool:
+    """It answers within its second; on a machine with more to do, at one of the next looks."""
+    try:
+        return SignerClient(signer).health().ok
+    except HSMUnavailable:
+        return False
 
 
 def test_counters_of_another_are_read_and_neither_changed_nor_deleted(host: Host) -> None:

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import structlog
 
 from ca import logs
 from ca.authority import Report
@@ -143,5 +142,4 @@ def test_the_log_tells_of_a_failure_once_and_of_its_end(desk, capsys):
     for _ in range(5):
         runner.run(job(run))
     told = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
-    structlog.reset_defaults()
     assert told == ["job.failed", "job.ended"]
