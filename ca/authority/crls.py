@@ -125,9 +125,8 @@ def _read(desk: Desk, issuer: Issuer, shard: int, above: _Out) -> _Draft:
         state = store.number_crl(issuer.id, shard, now, above.number)
         store.write_entries((fact, crl.entry(fact)) for fact in store.unwritten(issuer.id, shard))
         # After an accepted step back the last thisUpdate lies ahead: what has not ended by the clock stays, too.
-        entries = store.entries(issuer.id, shard, not_after_from=min(state.this_update, now))
+        entries, newest = store.entries(issuer.id, shard, not_after_from=min(state.this_update, now))
         changes = _changes(desk, state)
-        newest = store.newest_revocation(issuer.id, shard)
         # A shard that is about to be opened has its first list already.
         closed = shard != crl.FULL and not state.open and state.this_update > 0
         end = store.last_not_after(issuer.id, shard) if closed else 0

@@ -37,7 +37,8 @@ def gate(previous: bytes, following: bytes, may_leave: MayLeave) -> None:
 def missing(previous: bytes, following: bytes) -> set[int]:
     """The serials of the one list that are not in the other. What is the same to the octet is not parsed."""
     old, new = set(split(revoked_of(previous))), set(split(revoked_of(following)))
-    return {serial_of(one) for one in old - new} - {serial_of(one) for one in new - old}
+    gone = {serial_of(one) for one in old - new}
+    return gone and gone - {serial_of(one) for one in new - old}
 
 
 def must_rise(previous: bytes, following: bytes) -> None:

@@ -26,16 +26,15 @@ class Lists(Office):
                 sql = _WRITE_HELD if fact.reason is Reason.CERTIFICATE_HOLD else _WRITE
                 self.change(sql, entry, fact.issuer, serial_hex(fact.serial), fact.reason.value, fact.revoked_at)
 
-    def entries(self, issuer: str, shard: int, not_after_from: int) -> list[bytes]:
-        """Each entry whose notAfter is not before that time, by serial (L-07)."""
+    def entries(self, issuer: str, shard: int, not_after_from: int) -> tuple[list[bytes], int]:
+        """Each entry whose notAfter is not before that time, by serial (L-07); and when the newest was revoked."""
         where, values = list_of(issuer, shard)
         return self._entries(f"{where} AND not_after >= ?", *values, not_after_from)
 
     def entries_since(self, issuer: str, shard: int, generation: int, not_after_from: int) -> list[bytes]:
         """The entries that were made or changed after a generation of their shard: what a delta tells."""
-        return self._entries(
-            f"{_SHARD} AND not_after >= ? AND generation > ?", issuer, shard, not_after_from, generation
-        )
+        since = f"{_SHARD} AND not_after >= ? AND generation > ?"
+        return self._entries(since, issuer, shard, not_after_from, generation)[0]
 
     def released_since(self, issuer: str, shard: int, generation: int, not_after_from: int) -> list[tuple[int, int]]:
         """Serial and time of each hold that was released after a generation, and still is."""
@@ -47,23 +46,21 @@ class Lists(Office):
         where, values = list_of(issuer, shard)
         return {int(row[0], 16) for row in self.rows(f"SELECT serial FROM held WHERE {where}", *values)}
 
-    def newest_revocation(self, issuer: str, shard: int) -> int:
-        """The time of the newest entry, 0 without any."""
-        where, values = list_of(issuer, shard)
-        newest = (self.rows(f"SELECT COALESCE(MAX(revoked_at), 0) FROM {t} WHERE {where}", *values) for t in _TABLES)
-        return max(int(rows[0][0]) for rows in newest)
-
     def last_not_after(self, issuer: str, shard: int) -> int:
         """The end of the last certificate, intended certificate or entry of a shard; 0 when it never had any."""
         prefix = f"01{shard:04x}"
         between = (issuer, prefix, prefix + "g")
         return int(self.rows(_LAST, *between, *between, issuer, shard, issuer, shard)[0][0])
 
-    def _entries(self, where: str, *values: object) -> list[bytes]:
-        """Those of final revocations, and among them in order those of holds, which are few."""
-        rows = self.rows(f"SELECT serial, entry FROM revocation WHERE {where} ORDER BY serial", *values)
-        held = self.rows(f"SELECT serial, entry FROM held WHERE {where} AND {_ON_HOLD}", *values)
-        return [bytes(entry) for _, entry in (sorted([*rows, *held]) if held else rows)]
+    def _entries(self, where: str, *values: object) -> tuple[list[bytes], int]:
+        """Those of final revocations, and among them in order those of holds, which are few.
+
+        One look at each row: the rows of a shard lie apart, and to find them is most of what a shard costs.
+        """
+        rows = self.rows(f"SELECT serial, entry, revoked_at FROM revocation WHERE {where} ORDER BY serial", *values)
+        held = self.rows(f"SELECT serial, entry, revoked_at FROM held WHERE {where} AND {_ON_HOLD}", *values)
+        rows = sorted([*rows, *held]) if held else rows
+        return [bytes(entry) for _, entry, _ in rows], max((at for _, _, at in rows), default=0)
 
 
 def list_of(issuer: str, shard: int) -> tuple[str, tuple[object, ...]]:
@@ -71,7 +68,6 @@ def list_of(issuer: str, shard: int) -> tuple[str, tuple[object, ...]]:
     return ("issuer = ?", (issuer,)) if shard == ALL_SHARDS else (_SHARD, (issuer, shard))
 
 
-_TABLES = ("revocation", "held")
 _SHARD = "issuer = ? AND shard = ?"
 _ON_HOLD = (
     "released_at = 0 AND NOT EXISTS "
