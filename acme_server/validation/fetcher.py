@@ -38,6 +38,7 @@ from ca.config import Config
 from ca.errors import BadName, ConfigError, Conflict
 from ca.names import is_wildcard, parse_name
 from ca.records import Name, NameKind
+from ca.sockets import socket_address
 
 MAX_SECONDS = 60.0
 _PATIENCE = 5.0
@@ -64,7 +65,8 @@ def listening(path: Path) -> Iterator[socket.socket]:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_way(path)
-            listener.bind(str(path))
+            with socket_address(path) as address:
+                listener.bind(address)
             path.chmod(0o660)
             listener.listen(128)
         except OSError as error:
@@ -82,7 +84,8 @@ def _make_way(path: Path) -> None:
     """Removes what a killed fetcher left behind."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
-            probe.connect(str(path))
+            with socket_address(path) as address:
+                probe.connect(address)
         except OSError:
             path.unlink(missing_ok=True)
             return

@@ -13,6 +13,7 @@ import msgspec
 from acme_server.validation.causes import MEANINGS, Cause, tell
 from ca.errors import CAError, Unavailable
 from ca.records import NameKind
+from ca.sockets import socket_address
 
 MAX_FRAME = 256 * 1024
 """Room for all that one DNS answer can hold (64 KiB) and a full trail, in JSON."""
@@ -140,7 +141,8 @@ def ask(path: Path, question: Question) -> Answer:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
             channel.settimeout(question.seconds + 5)
-            channel.connect(str(path))
+            with socket_address(path) as address:
+                channel.connect(address)
             send(channel, msgspec.json.encode(question))
             answer = msgspec.json.decode(receive(channel), type=Answer)
     except (OSError, EOFError, msgspec.MsgspecError) as error:

@@ -23,6 +23,7 @@ from ca.keys.handles import private_key_over
 from ca.keys.ledger import Entry
 from ca.keys.wire import SignerHealth
 from ca.records import Key, KeyPurpose, Responder, SignKind
+from ca.sockets import socket_address
 
 __all__ = ["PrivateKey", "SignerClient", "SignerHealth", "private_key"]
 
@@ -210,9 +211,9 @@ class SignerClient:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(min(seconds, self._timeout))
-            with wire.socket_address(self._path) as address:
+            with socket_address(self._path) as address:
                 _connect(connection, address)
-        except (OSError, CAError) as error:
+        except OSError as error:
             connection.close()
             raise _unreachable(self._path, error) from error
         return connection

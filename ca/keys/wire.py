@@ -4,19 +4,15 @@ A frame is four octets of length, big-endian, and one message. A message is at m
 most 64 MiB. Each request carries an id that its answer repeats.
 """
 
-import os
 import select
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
-from ca.errors import BadRequest, CAError, ConfigError
+from ca.errors import BadRequest, CAError
 from ca.keys.ledger import Page, Place
 from ca.records import Key, KeyPurpose, Responder, SignKind
 
@@ -24,7 +20,6 @@ SMALL_FRAME = 1 << 20
 LARGE_FRAME = 64 << 20
 FRAME_SECONDS = 10.0
 _HEADER = struct.Struct(">I")
-_PATH_OCTETS = 100
 
 
 # --- requests -----------------------------------------------------------------------------------
@@ -299,24 +294,3 @@ def has_hung_up(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, 0)
     return bool(poll.poll(0))
-
-
-@contextmanager
-def socket_address(path: Path) -> Iterator[str]:
-    """An address for `bind` or `connect`: a path beyond the 108 octets of sockaddr_un goes through its folder.
-
-    Raises `ConfigError` when the folder does not exist or the system has no such way.
-    """
-    if len(os.fsencode(path)) < _PATH_OCTETS:
-        yield str(path)
-        return
-    try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ConfigError(f"The socket's folder {path.parent} cannot be opened: {error.strerror}.") from None
-    try:
-        if not os.path.exists(f"/proc/self/fd/{folder}"):
-            raise ConfigError(f"The socket path {path} is too long for this system.", next_step="Choose a shorter one.")
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ca.clock import Clock
 from ca.errors import Unavailable
+from ca.sockets import socket_address
 from ca.targets.items import Item
 
 SECONDS = 10.0
@@ -50,7 +51,8 @@ class HAProxy:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(SECONDS)
-                connection.connect(str(self._path))
+                with socket_address(self._path) as address:
+                    connection.connect(address)
                 connection.sendall(f"{command}\n".encode())
                 said = b""
                 while (chunk := connection.recv(_CHUNK)) and len(said) < _MOST:

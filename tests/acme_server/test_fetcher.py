@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from acme_server.validation.trail import Trail
 from ca.config import Config
 from ca.errors import ConfigError, Conflict
 from ca.records import Name, NameKind
+from ca.sockets import socket_address
 from tests.acme_server import net
 
 pytestmark = pytest.mark.slow
@@ -61,9 +63,9 @@ def _start(folder: Path, http_port: int, concurrency: int = 64) -> Running:
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     running = Running(process, folder / "run" / "fetcher.sock")
     for _ in range(600):
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(running.path)) == 0:
-                return running
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError), socket_address(running.path) as address:
+            probe.connect(address)
+            return running
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.05)
     raise AssertionError("the fetcher does not listen")
@@ -77,7 +79,8 @@ def site() -> Iterator[net.Site]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, site: net.Site) -> Iterator[Running]:
-    one = _start(tmp_path_factory.mktemp("fetcher"), site.port)
+    """Its socket has a path that is too long for an address (sockaddr_un holds 108 octets)."""
+    one = _start(tmp_path_factory.mktemp("fetcher" + "-in-a-folder-with-a-long-name" * 4), site.port)
     yield one
     one.process.terminate()
     assert one.process.wait(5) == 0
@@ -135,7 +138,8 @@ def test_only_challenges_are_fetched_whoever_asks(running: Running, site: net.Si
     raw = json.dumps({**msgspec.to_builtins(QUESTION), **change}).encode()
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(5)
-        channel.connect(str(running.path))
+        with socket_address(running.path) as address:
+            channel.connect(address)
         wire.send(channel, raw)
         with pytest.raises(EOFError):
             wire.receive(channel)
@@ -145,7 +149,8 @@ def test_only_challenges_are_fetched_whoever_asks(running: Running, site: net.Si
 @pytest.mark.parametrize("junk", [b"", b"\0", b"\xff" * 100, b"\0\0\0\2{}", b"\0\0\0\4null", b"\0\xff\xff\xff"])
 def test_junk_ends_its_own_connection_alone(running: Running, junk: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as channel:
-        channel.connect(str(running.path))
+        with socket_address(running.path) as address:
+            channel.connect(address)
         channel.sendall(junk)
     assert running.ask().error == ""
 

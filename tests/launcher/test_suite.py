@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 
@@ -45,3 +47,24 @@ def test_a_failed_test_fails_the_whole(suite, programs):
 @pytest.mark.parametrize("argument", ["-s", "--pdb", "-n4"])
 def test_one_worker_where_somebody_looks_on(suite, argument):
     assert suite.pytest_arguments([argument]) == [argument]
+
+
+def test_temporary_files_lie_in_memory_where_it_has_room_and_go_with_the_run(suite, monkeypatch, tmp_path):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(suite, "MEMORY", tmp_path)
+    monkeypatch.setattr(suite, "ROOM", 1)
+    with suite.scratch() as told:
+        assert Path(told["TMPDIR"]).parent == tmp_path
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_chose_a_temporary_folder_keeps_it(suite, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with suite.scratch() as told:
+        assert told == {}
+
+
+@pytest.mark.parametrize(("folder", "room"), [("gone", 0), (".", 1 << 62)])
+def test_a_memory_disk_that_is_missing_or_small_is_left_alone(suite, monkeypatch, tmp_path, folder, room):
+    monkeypatch.setattr(suite, "ROOM", room)
+    assert not suite.has_room(tmp_path / folder)

@@ -13,6 +13,7 @@ from ca.errors import CAError, ConfigError, HSMBusy, HSMUnavailable, PossiblySig
 from ca.keys import wire
 from ca.keys.signer.desk import Desk
 from ca.keys.signer.peers import Grant, Peers, peer_uid
+from ca.sockets import socket_address
 
 log = structlog.get_logger()
 
@@ -137,7 +138,7 @@ def _listen(path: Path) -> socket.socket:
         path.unlink(missing_ok=True)
         before = os.umask(0o117)
         try:
-            with wire.socket_address(path) as address:
+            with socket_address(path) as address:
                 listener.bind(address)
         finally:
             os.umask(before)

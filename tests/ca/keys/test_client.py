@@ -7,8 +7,9 @@ from threading import Timer
 import pytest
 
 from ca.errors import HSMUnavailable
-from ca.keys import client, wire
+from ca.keys import client
 from ca.keys.client import SignerClient
+from ca.sockets import socket_address
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_a_full_backlog_is_waited_for(crowded) -> None:
     path, listener = crowded
     accept = Timer(0.2, listener.accept)
     accept.start()
-    with socket.socket(socket.AF_UNIX) as connection, wire.socket_address(path) as address:
+    with socket.socket(socket.AF_UNIX) as connection, socket_address(path) as address:
         connection.settimeout(10)
         client._connect(connection, address)
         assert connection.getpeername() == str(path)
