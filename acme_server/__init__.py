@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from acme_server.renewal_info import Call
     from acme_server.validation.records import Attempt
     from ca.authority import Authority, Report
-    from ca.records import Actor
+    from ca.records import Actor, MassRevocation
 
 
 def application(authority: "Authority") -> "Door":
@@ -36,6 +36,17 @@ def call_for_renewal(
     from acme_server.desk import Desk
 
     return renewal_info.call(Desk(authority), serials, actor, per_second)
+
+
+def call_ahead(authority: "Authority", mass: "MassRevocation", per_second: float = 0.0) -> None:
+    """Has the ACME clients of a mass revocation renew, before anything of it is revoked: see `renewal_info.call`."""
+    from acme_server import renewal_info
+    from acme_server.desk import Desk
+
+    desk = Desk(authority)
+    serials = tuple(renewal_info.with_clients(desk, mass.query))
+    if serials:
+        renewal_info.call(desk, serials, mass.request.actor, per_second)
 
 
 def purge(authority: "Authority") -> "Report":

@@ -4,7 +4,7 @@ from acme_server import payloads
 from acme_server.desk import Answer, Asked, Desk
 
 _RENEWAL = """\
-This CA asks you to renew some certificates earlier than usual.
+This CA asks you to renew some certificates earlier than usual, or has revoked them.
 
 Your client does so by itself when it supports renewal information (RFC 9773): there is nothing to do.
 Where it does not, renew by hand, and look whether the new certificate is in use.

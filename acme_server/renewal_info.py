@@ -1,7 +1,9 @@
 """Renewal information (RFC 9773): clients ask when to renew, without an account and without a signature."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 
 from cryptography import x509
 
@@ -12,7 +14,10 @@ from acme_server.strict import decode, encode
 from acme_server.windows import Window
 from ca.clock import rfc3339
 from ca.errors import BadRequest, NotFound
-from ca.records import Actor, Certificate, Event, serial_hex
+from ca.records import Actor, Certificate, Event, Query, serial_hex
+
+AT_ONCE = 5000
+"""Windows that are written in one transaction: no other writer waits for longer."""
 
 _ADVICE = "Write base64url(AKI keyIdentifier).base64url(serial), RFC 9773 §4.1."
 
@@ -65,19 +70,27 @@ def _key_id(issuer: bytes) -> bytes:
 
 
 def show(desk: Desk, asked: Asked, certificate_id: str) -> Answer:
-    """When to renew a certificate (§4.2): over if it is revoked, as called if it was called, else its own time."""
+    """When to renew a certificate (§4.2): see `_window`. What is out of the ordinary is explained."""
     payloads.demand_empty(asked.payload)
     certificate = find(desk, certificate_id)
     called = desk.renewals.called(serial_hex(certificate.serial))
-    window = windows.past(certificate.revoked_at) if certificate.revoked_at else called or windows.usual(certificate)
+    window = _window(certificate, called)
     members = {"suggestedWindow": {"start": rfc3339(window.start), "end": rfc3339(window.end)}}
-    if called:
+    if called or certificate.revoked_at:
         members["explanationURL"] = desk.urls.resource("renewal-explained")  # type: ignore[assignment]
     return Answer(
         members,
         retry_after=windows.look_again(certificate, desk.config.acme.renewal_poll),
         headers={"Access-Control-Allow-Origin": "*"},
     )
+
+
+def _window(certificate: Certificate, called: Window | None) -> Window:
+    """Its own time, or as it was called. Over for a revoked one, unless it was called to renew later than that: in a
+    mass revocation all were, so that they do not come at once."""
+    if not certificate.revoked_at:
+        return called or windows.usual(certificate)
+    return called if called and called.start > certificate.revoked_at else windows.past(certificate.revoked_at)
 
 
 # --- incidents ----------------------------------------------------------------------------------
@@ -102,11 +115,25 @@ def call(desk: Desk, serials: tuple[int, ...], actor: Actor, per_second: float =
     """
     planned = plan(desk, len(serials), per_second)
     found = windows.spread(planned.count, planned.per_second, planned.begin)
+    called = zip(map(serial_hex, serials), found, strict=True)
     with desk.store.transaction():
-        desk.renewals.call(zip(map(serial_hex, serials), found, strict=True))
         detail = {"count": planned.count, "per_second": planned.per_second, "end": planned.end}
         desk.journal(Event("renewal.called", actor, "renewals", detail=detail))
+        desk.renewals.call(islice(called, AT_ONCE))
+    while some := tuple(islice(called, AT_ONCE)):
+        desk.renewals.call(some)
     return planned
+
+
+def with_clients(desk: Desk, query: Query) -> Iterator[int]:
+    """The serials of valid certificates of ACME accounts among those that a query finds."""
+    query = replace(query, status="valid", limit=1000)
+    while True:
+        page = desk.store.find(query, desk.now())
+        yield from (one.serial for one in page.items if one.account)
+        if not page.next:
+            return
+        query = replace(query, after=page.next)
 
 
 def plan(desk: Desk, count: int, per_second: float = 0.0) -> Call:
@@ -119,4 +146,4 @@ def plan(desk: Desk, count: int, per_second: float = 0.0) -> Call:
     return Call(count, rate, begin, begin + last)
 
 
-__all__ = ["Call", "Window", "call", "certificate_id", "find", "parse", "plan", "show"]
+__all__ = ["Call", "Window", "call", "certificate_id", "find", "parse", "plan", "show", "with_clients"]

@@ -332,12 +332,8 @@ class Renewals:
                 self.store.change(_CALL, serial, window.start, window.end)
 
     def busiest_minute(self, since: int) -> int:
-        """The most certificates that were issued in one minute since then."""
-        sql = (
-            "SELECT COUNT(*) FROM certificate WHERE issued_at >= ? GROUP BY issued_at / 60 ORDER BY COUNT(*) DESC "
-            "LIMIT 1"
-        )
-        found = self.store.rows(sql, since)
+        """The most certificates that were issued in one minute since then, among the newest 50,000."""
+        found = self.store.rows(_BUSIEST, since)
         return int(found[0][0]) if found else 0
 
     def replace(self, serial: str, order: Order, not_after: int) -> int:
@@ -356,6 +352,10 @@ class Renewals:
         return done + self.store.change(called.format("ending < ?"), before, max(0, limit - done))
 
 
+_BUSIEST = (  # bounded: there is no index of times, and this is asked in an incident
+    "SELECT COUNT(*) FROM certificate WHERE id > (SELECT COALESCE(MAX(id), 0) - 50000 FROM certificate) "
+    "AND issued_at >= ? GROUP BY issued_at / 60 ORDER BY COUNT(*) DESC LIMIT 1"
+)
 _FINISHED_ORDERS = (
     "SELECT id FROM acme_order WHERE (status = 'valid' AND expires < ?) OR (status = 'invalid' AND expires < ?) "
     "ORDER BY id LIMIT ? {for_update}"

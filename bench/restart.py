@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.seed import fill
+from bench.seed import Company, fill
 from bench.signer import entry
 from ca.keys.signer.ledger import Ledger
 from cli.place import Place, Ports, default_module
@@ -53,7 +53,7 @@ def main() -> None:
         place = Place(Path(name) / "ca")
         place.claim()
         place.prepare(Ports(), default_module())
-        fill(f"sqlite:///{place.path}/state/certwright.sqlite", asked.count)
+        fill(f"sqlite:///{place.path}/state/certwright.sqlite", Company(asked.count))
         with service(place.path, free_port()) as running:
             running.stop()
             os.setpriority(os.PRIO_PROCESS, 0, asked.nice)

@@ -16,7 +16,7 @@ import random
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from ca.store.issuance import parents
 NOW = 1_800_000_000
 DAY = 86_400
 SPAN = 730 * DAY
-LIVES = (90, 90, 90, 90, 90, 90, 90, 30, 365, 365)
+LIVES: tuple[int, ...] = (90, 90, 90, 90, 90, 90, 90, 30, 365, 365)
 BATCH = 20_000
 TABLES = {
     "certificate": "id issuer serial der sha256 profile names not_before not_after issued_at common_name owner order "
@@ -49,7 +49,10 @@ Rows = dict[str, list[tuple[object, ...]]]
 
 
 class Company:
-    """What the certificates are made from; the same for the same count."""
+    """What the certificates are made from; the same for the same count. Times are epoch seconds."""
+
+    now, span, lives = NOW, SPAN, LIVES
+    shards: Sequence[int] = range(1)
 
     def __init__(self, count: int) -> None:
         self.count, self.dice = count, random.Random(count)
@@ -64,17 +67,17 @@ class Company:
 
     def _add(self, made: Rows, i: int) -> None:
         dice = self.dice
-        issued = NOW - SPAN + SPAN * i // self.count
-        life = dice.choice(LIVES) * DAY
-        issuer = "issuing-g1" if i < self.count * 3 // 10 else "issuing-g2"
-        serial = f"010000{secrets.token_hex(16)}"
+        issued = self.now - self.span + self.span * i // self.count
+        life = dice.choice(self.lives) * DAY
+        issuer, shard = self.issuer(i), self.shards[i % len(self.shards)]
+        serial = f"01{shard:04x}{secrets.token_hex(16)}"
         der = self._der(bytes.fromhex(serial))
         names = self._names(i)
         listed = json.dumps([{"kind": "dns", "value": name} for name in names], separators=(",", ":"))
         by_acme = i % 2
         owner = "" if i % 10 == 9 else f"team{int(dice.paretovariate(0.6)) % 500:03d}"
         account, token = (f"a{dice.randrange(5000)}", "") if by_acme else ("", f"t{int(dice.paretovariate(0.8)) % 50}")
-        revoked = issued + life // 2 if dice.random() < 0.03 and issued + life // 2 < NOW else 0
+        revoked = self.revoked_at(issued, life)
         reason = "superseded" if revoked else ""
         profile = dice.choices(("server", "mtls", "client"), (90, 9, 1))[0]
         about = (names[0], owner, f"o{i}" if by_acme else "", account, token, "")
@@ -89,7 +92,15 @@ class Company:
         made["intent"].append((*intent, "", "issued", issued))
         made["ocsp"].append((issuer, serial, 1, 1, issued + life, 0, issued + life, 0))
         if revoked:
-            made["revocation"].append((issuer, serial, revoked, reason, _ACTOR, issued + life, "", 0, 0))
+            made["revocation"].append((issuer, serial, revoked, reason, _ACTOR, issued + life, "", 0, shard))
+
+    def issuer(self, i: int) -> str:
+        """Of the certificate with that number."""
+        return "issuing-g1" if i < self.count * 3 // 10 else "issuing-g2"
+
+    def revoked_at(self, issued: int, life: int) -> int:
+        """When it was revoked, or 0."""
+        return issued + life // 2 if self.dice.random() < 0.03 and issued + life // 2 < self.now else 0
 
     def _names(self, i: int) -> list[str]:
         """A host of some zone; the first twentieth also knew the zone old.test, which nobody uses any more."""
@@ -130,11 +141,11 @@ def _certificate() -> bytes:
 # --- into the database --------------------------------------------------------------------------
 
 
-def fill(url: str, count: int) -> None:
+def fill(url: str, company: Company) -> None:
     """Migrates the database and fills it; statistics are gathered as a server does by itself after a while."""
     migrate(url)
-    company = Company(count)
-    batches = (company.rows(first, min(first + BATCH, count + 1)) for first in range(1, count + 1, BATCH))
+    end = company.count + 1
+    batches = (company.rows(first, min(first + BATCH, end)) for first in range(1, end, BATCH))
     if url.startswith("sqlite:///"):
         _fill_sqlite(Path(url.removeprefix("sqlite:///")), batches)
     else:
@@ -181,7 +192,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1_000_000)
     wanted = parser.parse_args()
     began = time.monotonic()
-    fill(wanted.url, wanted.count)
+    fill(wanted.url, Company(wanted.count))
     print(f"{wanted.count:,} certificates in {time.monotonic() - began:.0f} s")
 
 

@@ -252,6 +252,7 @@ class Scheduler(Section):
     renewals: Seconds = Field(300, description="look for own certificates and responders to renew", ge=1)
     expiry: Seconds = Field(300, description="expire orders, authorizations, nonces, idempotency keys", ge=1)
     targets: Seconds = Field(5, description="send to publication targets what is new", ge=1)
+    masses: Seconds = Field(2, description="take up mass revocations", ge=1)
     probe: Seconds = Field(300, description="fetch what relying parties fetch, and see how fresh it is", ge=10)
     reconcile: Seconds = Field(6 * 3600, description="hold the signer's ledger against the records", ge=60)
     sweep: Seconds = Field(15, description="abandon orphaned intents, retry challenges", ge=1)

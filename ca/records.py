@@ -341,7 +341,8 @@ class Query:
     `name` matches a whole DNS name, IP or URI, or every DNS name below a domain (`*.x.test`); `text` matches a
     prefix of any name, the CN or the serial. `status` is valid, revoked, expired or expiring (within
     `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `ends_from` and `ends_before` bound
-    notAfter, in epoch seconds, where the second is not 0. `limit` is at most 1,000.
+    notAfter, in epoch seconds, where the second is not 0; `issued_until`, where it is not 0, is the last
+    second of issue. `limit` is at most 1,000.
     """
 
     text: str = ""
@@ -356,6 +357,7 @@ class Query:
     expiring_within: int = 0
     ends_from: int = 0
     ends_before: int = 0
+    issued_until: int = 0
     order_by: str = "issued"
     after: str = ""
     limit: int = 100

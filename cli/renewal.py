@@ -9,11 +9,7 @@ from cli.output import answer, facts
 from cli.session import Session, command, operator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from acme_server.renewal_info import Call
-    from ca.authority import Authority
-    from ca.records import Query
 
 
 @command(changes=True)
@@ -37,27 +33,15 @@ def call(session: Session, query: str, per_second: float) -> None:
 
     wanted = parse_query(query)
     with session.authority() as authority:
-        serials = tuple(_found(authority, wanted))
-        plan = renewal_info.plan(Desk(authority), len(serials), per_second)
+        desk = Desk(authority)
+        serials = tuple(renewal_info.with_clients(desk, wanted))
+        plan = renewal_info.plan(desk, len(serials), per_second)
         if session.dry_run:
             answer(session, {"dry_run": True, **_shape(plan)}, lambda: facts(_shape(plan).items()))
             return
         session.confirm(f"Have {plan.count} certificates renewed until {rfc3339(plan.end)}?")
         called = acme_server.call_for_renewal(authority, serials, operator(), per_second)
     answer(session, _shape(called), lambda: facts(_shape(called).items()))
-
-
-def _found(authority: "Authority", query: "Query") -> "Iterator[int]":
-    """The serials of valid certificates of ACME accounts, page by page."""
-    from dataclasses import replace
-
-    query = replace(query, status="valid", limit=1000)
-    while True:
-        page = authority.find(query)
-        yield from (one.serial for one in page.items if one.account)
-        if not page.next:
-            return
-        query = replace(query, after=page.next)
 
 
 def _shape(one: "Call") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`certwright cert revoke|release|revocations`: one certificate, or all that a query finds."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,8 @@ def revoke(session: Session, certificate: str | None, **options: Any) -> None:
 
     Then it looks from outside until OCSP and CRL tell of it, and says how long that took. It cannot be undone, but for
     certificateHold. When the HSM cannot be reached the revocation stands, and the scheduler publishes it. Revoking many
-    goes on where it stopped when it was interrupted: the scheduler takes over.
+    first calls ACME clients to renew (see 'certwright acme renewal call'), and goes on where it stopped when it was
+    interrupted: the scheduler takes over. It leaves out what this CA serves its own pages with.
     """
     request = _request(options)
     query = _query(options, alone=certificate is None)
@@ -193,7 +195,10 @@ def release(session: Session, certificate: str, comment: str) -> None:
 
 
 def _revoke_many(session: Session, authority: "Authority", query: "Query", request: "RevokeRequest") -> None:
+    import acme_server
+
     count, sample = authority.preview_mass(query, request)
+    _say_what_is_spared(authority, query)
     now = authority.clock()
     if session.dry_run:
         shown = [shapes.certificate(one, now) for one in sample]
@@ -205,13 +210,21 @@ def _revoke_many(session: Session, authority: "Authority", query: "Query", reque
     began = time.monotonic()
     mass = authority.begin_mass(query, request)
     try:
-        mass = authority.go_on_with_mass(mass.id, lambda one: _progress(session, one))
+        call = partial(acme_server.call_ahead, authority)
+        mass = authority.go_on_with_mass(mass.id, partial(_progress, session), call)
     except HSMError as error:
         click.echo(f"Not published yet: {error} The scheduler goes on.", err=True)
         mass = authority.mass(mass.id)
     seconds = round(time.monotonic() - began, 1)
     text = f"revoked {mass.revoked}, skipped {mass.skipped} ({mass.id}, {seconds} s)"
     answer(session, {**shapes.mass(mass), "seconds": seconds}, text)
+
+
+def _say_what_is_spared(authority: "Authority", query: "Query") -> None:
+    from ca.authority import masses
+
+    if masses.spared(authority, query):
+        click.echo(masses.SPARED, err=True)
 
 
 def _progress(session: Session, mass: "MassRevocation") -> None:

@@ -3,6 +3,8 @@
 Each takes the authority and the fencing token of the lease (0 for jobs that every node runs for itself).
 """
 
+from functools import partial
+
 import acme_server
 from acme_server import validation
 from ca import publish
@@ -35,8 +37,8 @@ def publish_root_crls(authority: Authority, _fence: int) -> Report:
 
 
 def revoke_masses(authority: Authority, _fence: int) -> Report:
-    """Carries on mass revocations that were begun and do not move."""
-    return authority.revoke_masses()
+    """Carries on mass revocations that were begun and do not move; ACME clients are called to renew first."""
+    return authority.revoke_masses(partial(acme_server.call_ahead, authority))
 
 
 def watch_revocations(authority: Authority, _fence: int) -> Report:

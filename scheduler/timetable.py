@@ -35,7 +35,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("publish_crls", "scheduler.crl", jobs.publish_crls),
     Job("publish_root_crls", "scheduler.crl", jobs.publish_root_crls),
     Job("refresh_ocsp", "scheduler.ocsp", jobs.refresh_ocsp),
-    Job("revoke_masses", "scheduler.sweep", jobs.revoke_masses),
+    Job("revoke_masses", "scheduler.masses", jobs.revoke_masses),
     Job("watch_revocations", "scheduler.sweep", jobs.watch_revocations),
     Job("probe_freshness", "scheduler.probe", jobs.probe_freshness),
     Job("sweep_intents", "scheduler.sweep", jobs.sweep_intents),

@@ -28,6 +28,7 @@ from ca.authority import probe as probing
 from ca.authority import reconcile as reconciliation
 from ca.authority import revoke as revocation
 from ca.authority.desk import Desk
+from ca.authority.masses import Tell, nothing
 from ca.authority.reconcile import Reconciliation
 from ca.authority.report import Check, Report, Revoked
 from ca.authority.wallclock import WallClock
@@ -95,9 +96,9 @@ class Authority(Desk):
         """Records a mass revocation; the scheduler, or whoever calls `go_on_with_mass`, carries it out."""
         return masses.begin(self, query, request)
 
-    def go_on_with_mass(self, mass_id: str, tell: masses.Tell = lambda _: None) -> MassRevocation:
+    def go_on_with_mass(self, mass_id: str, tell: Tell = nothing, prepare: Tell = nothing) -> MassRevocation:
         """Carries a mass revocation on to its end: see `ca.authority.masses`."""
-        return masses.go_on(self, mass_id, tell)
+        return masses.go_on(self, mass_id, tell, prepare)
 
     def stop_mass(self, mass_id: str, request: RevokeRequest) -> MassRevocation:
         """Ends a mass revocation before its end."""
@@ -111,9 +112,9 @@ class Authority(Desk):
         """Every mass revocation, the newest first."""
         return self.store.masses(limit)
 
-    def revoke_masses(self) -> Report:
+    def revoke_masses(self, prepare: Tell = nothing) -> Report:
         """Takes over mass revocations that were begun and do not move."""
-        return masses.go_on_with_all(self)
+        return masses.go_on_with_all(self, prepare)
 
     # --- looking things up --------------------------------------------------------------------
 

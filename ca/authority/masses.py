@@ -19,6 +19,7 @@ from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.authority.revoke import check, record
 from ca.errors import AlreadyRevoked, BadRequest, Conflict, HSMError
+from ca.profiles import OWN_PROFILE
 from ca.records import Certificate, Event, MassRevocation, Query, Reason, Revocation, RevokeRequest
 
 STEP = 500
@@ -27,9 +28,18 @@ SHOWN = 10
 ASLEEP = 30
 """Seconds without a step, after which the scheduler takes a job over."""
 
-Tell = Callable[[MassRevocation], None]
+SPARED = (
+    "The certificate that this CA serves its own pages with matches too, and is left out: "
+    "renew it, then revoke the old one by its serial."
+)
+
+Tell = Callable[[MassRevocation], object]
 _SELECTS = ("text", "name", "profile", "owner", "issuer", "account", "token", "public_key")
 _WORDS = {"san": "name", "key": "public_key", **{name: name for name in _SELECTS}}
+
+
+def nothing(_: MassRevocation) -> None:
+    """Hears, and does nothing."""
 
 
 def parse_query(text: str) -> Query:
@@ -59,6 +69,14 @@ def preview(desk: Desk, query: Query, request: RevokeRequest) -> tuple[int, tupl
     return len(sample) + sum(1 for _ in due), sample
 
 
+def spared(desk: Desk, query: Query) -> bool:
+    """Whether the query finds a certificate that this CA serves its own pages with: it is left out (`SPARED`)."""
+    _demand_selection(query)
+    if query.profile not in ("", OWN_PROFILE):
+        return False
+    return any(True for _ in _found(desk, replace(query, profile=OWN_PROFILE, status="valid")))
+
+
 def begin(desk: Desk, query: Query, request: RevokeRequest) -> MassRevocation:
     """Records what is to be revoked, with its journal entry. Raises `BadRequest` for a query that excludes nothing."""
     total, _ = preview(desk, query, request)
@@ -70,13 +88,16 @@ def begin(desk: Desk, query: Query, request: RevokeRequest) -> MassRevocation:
     return mass
 
 
-def go_on(desk: Desk, mass_id: str, tell: Tell = lambda _: None) -> MassRevocation:
+def go_on(desk: Desk, mass_id: str, tell: Tell = nothing, prepare: Tell = nothing) -> MassRevocation:
     """Revokes from where it stands to its end, publishing on the way; `tell` hears after each step.
 
+    `prepare` is what is done before the first certificate is revoked; after a crash it may be done again.
     Raises `StoreUnavailable`, and at its end the HSM family when what was revoked could not be published: that is the
     scheduler's then. A job that another runs meanwhile is answered as it stands.
     """
     mass = desk.store.mass(mass_id)
+    if mass.state == "running" and not mass.revoked + mass.skipped:
+        prepare(mass)
     published, trouble = mass.revoked, None
     while mass.state == "running":
         try:
@@ -103,18 +124,18 @@ def stop(desk: Desk, mass_id: str, request: RevokeRequest) -> MassRevocation:
     return stopped
 
 
-def go_on_with_all(desk: Desk) -> Report:
+def go_on_with_all(desk: Desk, prepare: Tell = nothing) -> Report:
     """Takes over what was begun and does not move: begun by a door, or left behind by a runner that died."""
     before = desk.store.running_masses(desk.clock())
     due = [one for one in before if one.revoked + one.skipped == 0 or one.updated_at <= desk.clock() - ASLEEP]
-    after = [go_on(desk, one.id) for one in due]
+    after = [go_on(desk, one.id, prepare=prepare) for one in due]
     return Report("revoke_masses", sum(b.revoked - a.revoked for a, b in zip(due, after, strict=True)))
 
 
 def _demand_selection(query: Query) -> None:
     if not any(getattr(query, name) for name in _SELECTS):
         raise BadRequest("This query would revoke everything.", next_step="Name at least an issuer: issuer:issuing-g1.")
-    if replace(query, **dict.fromkeys(_SELECTS, "")) != Query():  # type: ignore[arg-type]
+    if replace(query, **dict.fromkeys(_SELECTS, ""), issued_until=0) != Query():  # type: ignore[arg-type]
         raise BadRequest("A mass revocation takes no status, order or page.", next_step="Leave them out.")
 
 
@@ -129,8 +150,11 @@ def _found(desk: Desk, query: Query) -> Iterator[Certificate]:
 
 
 def _is_due(desk: Desk, certificate: Certificate, request: RevokeRequest) -> bool:
-    """Not expired, and not revoked; or revoked for less than keyCompromise when that is the reason now."""
-    if certificate.not_after < desk.clock():
+    """Not expired, and not revoked; or revoked for less than keyCompromise when that is the reason now.
+
+    Never what this CA serves its own pages with: whoever revokes from there could not see how it ends.
+    """
+    if certificate.not_after < desk.clock() or certificate.profile == OWN_PROFILE:
         return False
     if not certificate.revoked_at:
         return True
@@ -194,7 +218,7 @@ def _publish(desk: Desk) -> HSMError | None:
 
 
 def _event(mass: MassRevocation, action: str) -> Event:
-    chosen = {name: getattr(mass.query, name) for name in _SELECTS if getattr(mass.query, name)}
+    chosen = {name: getattr(mass.query, name) for name in (*_SELECTS, "issued_until") if getattr(mass.query, name)}
     return Event(
         action,
         mass.request.actor,

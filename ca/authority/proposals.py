@@ -13,6 +13,7 @@ from typing import Any
 
 from ca.authority import masses, passkeys, people
 from ca.authority.desk import Desk
+from ca.clock import rfc3339
 from ca.errors import CAError, Conflict, Denied, Unauthenticated
 from ca.people import Person, Proposal, Right, SignIn
 from ca.records import Actor, Event, Query, Reason, RevokeRequest
@@ -46,14 +47,18 @@ def _grant(desk: Desk, body: Body, actor: Actor) -> str:
 
 
 def _revoke_many(desk: Desk, body: Body, actor: Actor) -> str:
-    request = RevokeRequest(Reason(body["reason"]), actor, body["comment"])
-    mass = masses.begin(desk, Query(**body["query"]), request)
+    query, request = Query(**body["query"]), RevokeRequest(Reason(body["reason"]), actor, body["comment"])
+    if masses.preview(desk, query, request)[0] > body["total"]:
+        raise Conflict("More certificates match than were proposed.", next_step="Propose it anew, and count them.")
+    mass = masses.begin(desk, query, request)
     return f"{mass.total} certificates are being revoked; see revocation {mass.id}."
 
 
 def _many(body: Body) -> str:
-    chosen = " ".join(f"{name}:{value}" for name, value in body["query"].items())
-    return f"Revoke {body['total']} certificates for {body['reason']}: {chosen}"
+    chosen = dict(body["query"])
+    until = f", issued until {rfc3339(chosen.pop('issued_until'))}" if "issued_until" in chosen else ""
+    shown = " ".join(f"{name}:{value}" for name, value in chosen.items())
+    return f"Revoke {body['total']} certificates for {body['reason']}: {shown}{until}"
 
 
 def _roles(body: Body) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, TypeVar
 
-from ca.authority import errands, passkeys, passwords, people, proposals, signin, tokens, verification
+from ca.authority import errands, masses, passkeys, passwords, people, proposals, signin, tokens, verification
 from ca.authority.authority import Authority
 from ca.authority.chain import chain_pem
 from ca.authority.dossier import Dossier, dossier
@@ -250,9 +250,18 @@ class Seat:
         """How many certificates a mass revocation would revoke, and some of them. Raises `BadRequest`."""
         return self._desk.preview_mass(query, RevokeRequest(Reason.UNSPECIFIED, self.actor))
 
+    @needs(Right.REVOKE_MANY)
+    def spares(self, query: Query) -> bool:
+        """Whether a mass revocation would leave out a certificate of this CA's own pages: see `masses.spared`."""
+        return masses.spared(self._desk, query)
+
     @needs(Right.REVOKE_MANY, fresh=True)
     def propose_revocation(self, query: Query, reason: Reason, comment: str, sure: str) -> str:
-        """Proposes to revoke all that a query finds; `sure` is their number, typed. Raises `BadRequest`."""
+        """Proposes to revoke all that a query finds now; `sure` is their number, typed. Raises `BadRequest`.
+
+        What is issued until it is approved is not taken.
+        """
+        query = replace(query, issued_until=self._desk.clock())
         total, _ = self._desk.preview_mass(query, RevokeRequest(reason, self.actor, comment))
         if sure.strip() != str(total):
             raise BadRequest(f"These are {total} certificates.", next_step=f"Type {total} when you mean them all.")

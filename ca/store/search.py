@@ -179,8 +179,7 @@ def _filters(query: Query, now: int) -> Iterator[Filter]:
             yield _column(column, value, f" AND c.{column} <> ''")  # lets the partial index serve it
     if query.status:
         yield _status(query, now)
-    if query.ends_before:
-        yield _ends(query.ends_from, query.ends_before)
+    yield from _times(query)
     for column in ("profile", "issuer"):
         if value := getattr(query, column):
             yield _column(column, value)
@@ -231,11 +230,24 @@ def _status(query: Query, now: int) -> Filter:
     return Filter(once, "c.id", check, values, narrow=True, rides="expiry")
 
 
+def _times(query: Query) -> Iterator[Filter]:
+    if query.ends_before:
+        yield _ends(query.ends_from, query.ends_before)
+    if query.issued_until:
+        yield _issued(query.issued_until)
+
+
 def _ends(start: int, end: int) -> Filter:
     """A notAfter in [start, end)."""
     condition = "c.not_after{} >= ? AND c.not_after{} < ?"
     source, check = (condition.replace("{}", kept) for kept in ("", " + 0"))
     return Filter(f"FROM certificate c WHERE {source}", "c.id", check, (start, end), narrow=True, rides="expiry")
+
+
+def _issued(until: int) -> Filter:
+    """Issued then or before: what most are, so that it is only ever held against them."""
+    condition = "c.issued_at <= ?"
+    return Filter(f"FROM certificate c WHERE {condition}", "c.id", condition, (until,))
 
 
 def _choice(table: Mapping[str, T], name: str, what: str) -> T:

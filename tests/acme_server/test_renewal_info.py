@@ -1,6 +1,7 @@
 """Renewal information and replacement (RFC 9773; A-35), profiles of orders (draft-ietf-acme-profiles; A-36)."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from acme_server.desk import Desk
 from acme_server.errors import Malformed
 from ca.authority import Authority
 from ca.clock import system_clock
-from ca.records import Reason
+from ca.records import Query, Reason, RevokeRequest
 from tests.acme_server.client import ORIGIN, Client, a_name, refused
 from tests.acme_server.conftest import Town
 from tests.acme_server.signing import b64
@@ -118,6 +119,23 @@ def test_A35_in_an_incident_windows_follow_the_measured_rate(registered: Client,
         assert not [digit for digit in page.text.replace("9773", "") if digit.isdigit()]  # no counts, no times
     assert registered.revoke(leaves[0], reason=4).status_code == 200
     assert window(ask(registered, ident(leaves[0])))[1].timestamp() <= authority.clock()
+
+
+def test_A35_in_a_mass_revocation_clients_are_called_before_and_come_one_after_the_other(
+    registered: Client, authority: Authority
+) -> None:
+    leaves = [registered.obtain() for _ in range(3)]
+    account = authority.certificate(leaves[0].serial_number).account
+    mass = authority.begin_mass(Query(account=account), RevokeRequest(Reason.KEY_COMPROMISE, OPERATOR))
+    slowly = partial(acme_server.call_ahead, authority, per_second=0.01)
+    assert authority.go_on_with_mass(mass.id, prepare=slowly).revoked == 3
+    answers = [ask(registered, ident(leaf)) for leaf in leaves]
+    begins = sorted(int(window(one)[0].timestamp()) for one in answers)
+    assert begins[0] <= authority.clock(), "the first one at once"
+    assert [begins[1] - mass.created_at, begins[2] - mass.created_at] == pytest.approx([100, 200], abs=3)
+    assert all("explanationURL" in one.json for one in answers)
+    [event] = [one for one in authority.store.recent(20) if one.action == "renewal.called"]
+    assert event.actor == str(OPERATOR)
 
 
 def test_an_expired_certificate_still_has_its_window(registered: Client, town: Town) -> None:

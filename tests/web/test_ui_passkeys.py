@@ -264,7 +264,7 @@ def test_what_cannot_be_proposed_says_why(pair, form) -> None:
 # --- many at once -------------------------------------------------------------------------------
 
 
-def test_many_are_revoked_when_a_second_person_approves(ui: Flask, authority: Authority, pair) -> None:
+def test_many_are_revoked_when_a_second_person_approves(ui: Flask, authority: Authority, pair, world) -> None:
     _, second, passkey = pair
     proposer = signed_in(ui, authority, "security-officer")
     made = [authority.issue(a_request(f"n{number}.many.test")) for number in range(20)]
@@ -274,12 +274,37 @@ def test_many_are_revoked_when_a_second_person_approves(ui: Flask, authority: Au
     assert proposer.post("/ui/revocations/new", {**form, "sure": "19"}).status_code == 400
     path = proposer.post("/ui/revocations/new", {**form, "sure": "20"}).location
     assert not any(authority.certificate(one.serial).revoked_at for one in made)
+    world.clock.ahead = 2
+    late = authority.issue(a_request("late.many.test"))
     assert approve(second, passkey, path).status_code == 303
     assert authority.revoke_masses().done == 20
+    assert not authority.certificate(late.serial).revoked_at, "it was not proposed"
     assert {authority.certificate(one.serial).reason for one in made} == {"keyCompromise"}
     page = proposer.get("/ui/revocations").text
     assert "20 of 20" in page
     assert page.count("<tr data-row>") >= 20
+
+
+def test_more_than_was_proposed_is_not_revoked(ui: Flask, authority: Authority, pair) -> None:
+    """Of the second of the proposal nobody can say what came first, and records can be changed."""
+    _, second, passkey = pair
+    proposer = signed_in(ui, authority, "security-officer")
+    made = [authority.issue(a_request("a.more.test"))]
+    form = {"q": "san:*.more.test", "reason": "superseded", "comment": "", "sure": "1"}
+    path = proposer.post("/ui/revocations/new", form).location
+    made.append(authority.issue(a_request("b.more.test")))
+    authority.store.change("UPDATE certificate SET issued_at = issued_at - 60 WHERE issued_at >= ?", made[0].issued_at)
+    assert approve(second, passkey, path).status_code == 303
+    assert "More certificates match" in proposer.get(path).text
+    assert authority.revoke_masses().done == 0
+    assert not any(authority.certificate(one.serial).revoked_at for one in made)
+
+
+def test_the_own_certificate_is_left_out_and_that_is_said(ui: Flask, authority: Authority) -> None:
+    authority.renew_own_certificate()
+    browser = signed_in(ui, authority, "security-officer")
+    assert "serves its own pages with" in browser.get("/ui/revocations/new?q=issuer:issuing-g1").text
+    assert "serves its own pages with" not in browser.get("/ui/revocations/new?q=san:*.many.test").text
 
 
 @pytest.mark.parametrize("query", ["", "status:valid", "within:7d", "colour:red"])

@@ -27,7 +27,8 @@ def blueprint(authority: Authority) -> APIBlueprint:
     @doors.doc(
         summary="Revoke many certificates",
         operation_id="revokeMany",
-        description="The scheduler carries it out within seconds; follow it by its id. A dry run only counts.",
+        description="The scheduler carries it out within seconds, and calls ACME clients to renew first; "
+        "follow it by its id. A dry run only counts.",
         responses=spec.problems(400, 422, 503),
         security="token",
     )

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, request, url_for
 
 from ca.authority import Authority
+from ca.authority.masses import SPARED
 from ca.authority.revoke import parse_reason
 from ca.errors import BadRequest
 from ca.records import Certificate
@@ -42,9 +43,12 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
 
 def _asked(text: str, error: BadRequest | None = None) -> Response:
     found: tuple[int, tuple[Certificate, ...]] = (0, ())
+    spared = False
     try:
-        found = seat().preview_revocation(chips.parse(text))
+        query = chips.parse(text)
+        found, spared = seat().preview_revocation(query), seat().spares(query)
     except BadRequest as wrong:
         error = error or wrong
     values = {"q": text[: chips.LONGEST], "total": found[0], "sample": found[1], "reasons": REASONS}
+    values["spared"] = SPARED if spared else ""
     return page("revoke_many.html", 400 if error else 200, error=error, **values)

@@ -13,7 +13,8 @@ from ca.authority import masses
 from ca.authority.masses import parse_query
 from ca.authority.revoke import LEAF_REASONS, REASONS, parse_reason
 from ca.errors import AlreadyRevoked, BadRequest, BadRevocationReason, Conflict, HSMUnavailable, NotFound
-from ca.records import Query, Reason, RevokeRequest, serial_shard
+from ca.profiles import OWN_PROFILE
+from ca.records import SYSTEM, MassRevocation, Query, Reason, RevokeRequest, serial_shard
 from tests.ca.authority.fast import ISSUER, FastWorld
 from tests.ca.authority.world import OPERATOR
 
@@ -166,6 +167,55 @@ def test_all_that_a_query_finds_is_revoked_and_nothing_else(make: Make, monkeypa
         assert world.entries(serial_shard(one.serial))[one.serial] == "keyCompromise", "upgraded too"
     actions = [row.action for row in world.authority.store.recent(60)]
     assert actions.count("revocation.begun") == actions.count("revocation.ended") == 1
+
+
+def test_what_this_ca_serves_its_own_pages_with_is_left_out(make: Make) -> None:
+    world = make()
+    own, other = world.issue(profile=OWN_PROFILE, actor=SYSTEM), world.issue()
+    assert world.authority.preview_mass(Query(issuer=ISSUER), COMPROMISED)[0] == 1
+    assert masses.spared(world.authority, Query(issuer=ISSUER))
+    assert not masses.spared(world.authority, Query(issuer=ISSUER, profile="server"))
+    mass = world.authority.begin_mass(Query(issuer=ISSUER), COMPROMISED)
+    done = world.authority.go_on_with_mass(mass.id)
+    assert (done.revoked, done.skipped) == (1, 1)
+    assert _revoked(world) == {other.serial}
+    world.authority.revoke_serial(ISSUER, own.serial, COMPROMISED)
+    assert own.serial in _revoked(world), "one alone, by its serial"
+    assert not masses.spared(world.authority, Query(issuer=ISSUER))
+
+
+def test_what_is_issued_after_its_time_is_not_taken(make: Make) -> None:
+    world = make()
+    before = world.issue(owner="payments")
+    query = Query(owner="payments", issued_until=world.clock())
+    world.clock.now += 1
+    after = world.issue(owner="payments")
+    mass = world.authority.begin_mass(query, COMPROMISED)
+    assert (mass.total, world.authority.go_on_with_mass(mass.id).revoked) == (1, 1)
+    assert _revoked(world) == {before.serial}
+    assert world.authority.certificate(after.serial).revoked_at == 0
+
+
+def test_it_is_prepared_before_the_first_is_revoked_and_not_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masses, "STEP", 3)
+    world = make()
+    for _ in range(8):
+        world.issue(owner="payments")
+    mass = world.authority.begin_mass(Query(owner="payments"), COMPROMISED)
+    prepared: list[int] = []
+
+    def prepare(one: MassRevocation) -> None:
+        assert one.id == mass.id
+        prepared.append(world.authority.mass(one.id).revoked)
+
+    def die(_: MassRevocation) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.authority.go_on_with_mass(mass.id, die, prepare)
+    world.clock.now += masses.ASLEEP
+    assert world.authority.revoke_masses(prepare).done == 5
+    assert prepared == [0]
 
 
 def test_by_public_key(make: Make) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.search import SEARCHES
 from bench.seed import NOW as SEED_NOW
-from bench.seed import fill
+from bench.seed import Company, fill
 from ca.errors import BadRequest
 from ca.records import SYSTEM, Certificate, Name, NameKind, Query, Reason, Revocation, serial_hex
 from ca.store import Store, search
@@ -52,6 +52,8 @@ def test_certificates_are_found_by_what_people_know(store: Store, issue: Issue) 
     assert found(store, account="a1") == {pay.serial}
     assert found(store, token="t1") == {wild.serial}
     assert found(store, issuer="issuing-g2") == set()
+    assert found(store, issued_until=pay.issued_at) == {pay.serial, wild.serial, other.serial}
+    assert found(store, issued_until=pay.issued_at - 1) == found(store, owner="payments", issued_until=1) == set()
     assert store.by_order("o9") == other
 
 
@@ -225,7 +227,7 @@ MANY = 20_000
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """What `bench/seed.py` leaves of 20,000 certificates."""
     url = f"sqlite:///{tmp_path_factory.mktemp('many')}/many.sqlite"
-    fill(url, MANY)
+    fill(url, Company(MANY))
     store = Store.open(url)
     yield store
     store.close()
