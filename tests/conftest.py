@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,8 +89,15 @@ class Cluster:
     def kill(self) -> None:
         """SIGKILL to the server and everything that it started."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        own = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        backends = [int(pid) for pid in own.read_text().split()]  # each is a process group of its own
+        for pid in (self.process.pid, *backends):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(20)
+        deadline = time.monotonic() + 20  # while one lives, its successor is refused the shared memory
+        while any(map(_lives, backends)) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def url(self, database: str) -> str:
         return f"postgresql://{ROLE}@/{database}?host={self.folder}"
@@ -117,6 +124,14 @@ class Cluster:
     def run(self, sql: str, database: str = "postgres") -> None:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(sql)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there and not only waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def postgresql_programs() -> Path | None:
