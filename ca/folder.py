@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -102,6 +103,35 @@ class Folder:
             if current is not None and current.version >= publication.version:
                 return False
             replaced(self.root / publication.path, _render(publication))
+            return True
+
+    def drop_ended(self, directory: str, before: int) -> int:
+        """Removes the files below a directory whose content ended before that time; says how many.
+
+        Raises `Unavailable` when the disk refuses.
+        """
+        return sum(map(partial(self._drop_if_ended, before), self._written(directory, before)))
+
+    def _written(self, directory: str, before: int) -> Iterator[str]:
+        """The paths of the files below a directory that were last written before that time."""
+        try:
+            with os.scandir(self.root / directory) as found:
+                for entry in found:
+                    if entry.is_dir():
+                        yield from self._written(f"{directory}/{entry.name}", before)
+                    elif not entry.name.startswith(".") and entry.stat().st_mtime < before:
+                        yield f"{directory}/{entry.name}"
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+    def _drop_if_ended(self, before: int, path: str) -> bool:
+        with self._locked(path):
+            found = self.get(path)
+            if found is None or not 0 < found.fresh_until < before:
+                return False
+            (self.root / path).unlink()
             return True
 
     def demand_room(self) -> None:

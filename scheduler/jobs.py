@@ -66,6 +66,11 @@ def refresh_ocsp(authority: Authority, fence: int) -> Report:
     return authority.refresh_ocsp(fence=fence)
 
 
+def drop_answers(authority: Authority, _fence: int) -> Report:
+    """Deletes OCSP answers that ended long ago."""
+    return authority.drop_answers()
+
+
 def sequence_journal(authority: Authority, fence: int) -> Report:
     """Chains new journal entries and has the head signed."""
     return authority.sequence_journal(fence)

@@ -48,6 +48,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("feed_folders", "scheduler.targets", jobs.feed_folders, everywhere=True, timeless=True),
     Job("feed_targets", "scheduler.targets", jobs.feed_targets, timeless=True),
     Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),
+    Job("drop_answers", "scheduler.reconcile", jobs.drop_answers, everywhere=True),
     Job("take_survey", "scheduler.ocsp", jobs.take_survey),
     Job("expire_acme", "scheduler.expiry", jobs.expire_acme),
     Job("purge_acme", "scheduler.expiry", jobs.purge_acme),

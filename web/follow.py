@@ -16,14 +16,17 @@ from typing import Any
 
 import structlog
 
+from ca.clock import Clock, system_clock
 from ca.config import Config
 from ca.errors import CAError, Unavailable
 from ca.folder import Folder
+from ca.ocsp import KEPT
 from ca.records import Publication
 
 WAIT = 20
 """Seconds that the other side holds a question for which it has no news yet."""
 
+TIDY_SECONDS = 6 * 3600.0
 LIMIT = 200
 LARGEST = 256 << 20
 LONGEST_PAUSE = 30.0
@@ -33,14 +36,16 @@ _FIELDS = ("path", "version", "content_type", "this_update", "fresh_until", "fen
 class Follower:
     """Keeps a folder up to date from a thread of its own, beginning with `start`; `age` says how far it is behind."""
 
-    def __init__(self, config: Config, folder: Folder) -> None:
+    def __init__(self, config: Config, folder: Folder, clock: Clock = system_clock) -> None:
         status = config.status
         self._url = f"{status.feed_url.rstrip('/')}/publications"
         self._token = config.path(status.feed_token_file) if status.feed_token_file else None
         self._roots = config.path(status.feed_roots) if status.feed_roots else None
         self._folder = folder
+        self._clock = clock
         self._began = time.monotonic()
         self._well = 0.0
+        self._tidy_at = 0.0
         self._said = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
@@ -73,10 +78,17 @@ class Follower:
             self._well = time.monotonic()
         return len(items)
 
+    def tidy(self) -> None:
+        """Now and then removes the answers that ended long ago: no news of them comes. Raises `Unavailable`."""
+        if time.monotonic() >= self._tidy_at:
+            self._folder.drop_ended("ocsp", self._clock() - KEPT)
+            self._tidy_at = time.monotonic() + TIDY_SECONDS
+
     def _follow(self) -> None:
         pause = 1.0
         while not self._stop.is_set():
             try:
+                self.tidy()
                 self.step()
                 pause, self._said = 1.0, ""
             except CAError as error:

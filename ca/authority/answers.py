@@ -14,7 +14,7 @@ from cryptography import x509
 from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.errors import CAError, HSMError, NotFound, StalePublication, StoreUnavailable
-from ca.ocsp import ALGORITHMS, answer_path, cert_id
+from ca.ocsp import ALGORITHMS, KEPT, answer_path, cert_id
 from ca.ocsp.response import Status, answer
 from ca.records import SYSTEM, Certificate, Event, Issuer, Publication, Responder, SignKind, serial_hex
 from ca.store import OcspMark
@@ -99,6 +99,17 @@ def refresh_answers(desk: Desk, limit: int = LIMIT, fence: int = 0) -> Report:
     if trouble is not None:
         raise trouble
     return Report("refresh_ocsp", done, failed)
+
+
+def drop_answers(desk: Desk) -> Report:
+    """Deletes the answers that ended long ago, from the records and from this node's folder.
+
+    They are those of certificates that have ended: every other one was signed again in time, or is due.
+    """
+    before, done = desk.clock() - KEPT, 0
+    while dropped := desk.store.drop_answers(before):
+        done += dropped
+    return Report("drop_answers", done + desk.publisher.folder.drop_ended("ocsp", before))
 
 
 def _let_go(desk: Desk, marks: Iterable[OcspMark]) -> None:

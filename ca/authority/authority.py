@@ -152,6 +152,10 @@ class Authority(Desk):
         """Publishes the OCSP answers that are due."""
         return answers.refresh_answers(self, limit, fence)
 
+    def drop_answers(self) -> Report:
+        """Deletes OCSP answers that ended long ago."""
+        return answers.drop_answers(self)
+
     def sweep_intents(self) -> Report:
         """Abandons and revokes orphaned intents."""
         return sweep.sweep_intents(self)

@@ -4,12 +4,13 @@ What stands here needs no key and no record: the status plane works with it alon
 `ca.ocsp.response`.
 """
 
-from ca.ocsp.paths import ALGORITHMS, CertID, answer_path, cert_id, read_path
+from ca.ocsp.paths import ALGORITHMS, KEPT, CertID, answer_path, cert_id, read_path
 from ca.ocsp.refusals import internal_error, malformed_request, try_later, unauthorized
 from ca.ocsp.request import OCSPQuery, from_path, parse_request
 
 __all__ = [
     "ALGORITHMS",
+    "KEPT",
     "CertID",
     "OCSPQuery",
     "answer_path",

@@ -21,6 +21,9 @@ ALGORITHMS: Mapping[str, hashes.HashAlgorithm] = {
 }
 """The hashes that askers identify issuers by (O-02). SHA-1 is no signature here: what all stapling servers send."""
 
+KEPT = 7 * 86400
+"""Seconds that an answer is kept after its nextUpdate: until then its askers hear tryLater, then unauthorized."""
+
 
 @dataclass(frozen=True, slots=True)
 class CertID:

@@ -35,6 +35,14 @@ class Publications(Office):
         """Whether anything is published at a path."""
         return bool(self.rows("SELECT 1 FROM publication WHERE path = ?", path))
 
+    def drop_answers(self, before: int, limit: int = 1000) -> int:
+        """Deletes OCSP answers that ended before that time, at most `limit`; says how many."""
+        sql = (
+            "DELETE FROM publication WHERE path IN (SELECT path FROM publication "
+            "WHERE fresh_until > 0 AND fresh_until < ? AND path >= 'ocsp/' AND path < 'ocsp0' LIMIT ?)"
+        )
+        return self.change(sql, before, limit)
+
     def last_seq(self) -> int:
         """The last place in the sequence that was given out."""
         return int(self.rows("SELECT value FROM counter WHERE name = 'publication'")[0][0])

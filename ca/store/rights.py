@@ -41,7 +41,7 @@ RIGHTS: Mapping[str, str] = {
     "shard": _CHANGE,
     "ocsp": "SELECT, INSERT, UPDATE, DELETE",
     # publication
-    "publication": _CHANGE,
+    "publication": f"{_CHANGE}, DELETE",  # of OCSP answers alone, by a policy: CRLs stay
     "counter": "SELECT, UPDATE",
     "target": _CHANGE,
     # access

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ca import folder as folder_module
+from ca.clock import system_clock
 from ca.errors import BadRequest, NotFound, StalePublication, Unavailable
 from ca.folder import Folder
 from ca.publish import Publisher, feed
@@ -51,6 +52,17 @@ def test_inc02_whatever_the_order_the_newest_stands(tmp_path: Path, versions: li
     for version in versions:
         folder.apply(replace(CRL, version=version, body=body + bytes([version])))
     assert folder.get(CRL.path) == replace(CRL, version=max(versions), body=body + bytes([max(versions)]))
+
+
+def test_what_ended_is_dropped_and_nothing_that_was_written_again(folder: Folder) -> None:
+    now = system_clock()
+    for number, until in enumerate((now - 100, now - 10, now + 10, 0)):
+        folder.apply(replace(CRL, path=f"ocsp/aa/{number:02d}", fresh_until=until))
+        os.utime(folder.root / f"ocsp/aa/{number:02d}", (now - 200, now - 200))
+    folder.apply(replace(CRL, path="ocsp/aa/01", version=6, fresh_until=now + 10))
+    assert folder.drop_ended("ocsp", now - 1) == 1
+    assert sorted(folder.names("ocsp/aa")) == ["ocsp/aa/01", "ocsp/aa/02", "ocsp/aa/03"]
+    assert folder.drop_ended("nothing", now) == 0
 
 
 BAD_PATHS = [

@@ -52,7 +52,7 @@ def test_names_are_unique_and_each_job_has_its_own_function():
 def test_what_publishes_runs_under_the_lease():
     """A replica that publishes without a fence could put older over newer (INC-02)."""
     everywhere = {job.name for job in TIMETABLE if job.everywhere}
-    own = {"watch_clock", "renew_own_certificate", "watch_signer"}
+    own = {"watch_clock", "renew_own_certificate", "watch_signer", "drop_answers"}
     assert everywhere == own | {"feed_publications", "feed_folders"}
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
+from ca.clock import Clock, system_clock
 from ca.config import Config
 from ca.errors import Unavailable
 from ca.folder import Folder
+from ca.ocsp import KEPT
 from ca.records import Publication
 from tests.ca.authority.conftest import make, template  # noqa: F401 - worlds without token and processes
 from tests.ca.authority.fast import FastWorld
@@ -39,10 +41,10 @@ def world(make: Callable[..., FastWorld]) -> FastWorld:  # noqa: F811
     return made
 
 
-def follower(world: FastWorld, url: str, folder: Path, token: str = "") -> Follower:
+def follower(world: FastWorld, url: str, folder: Path, token: str = "", clock: Clock = system_clock) -> Follower:
     (folder / "token").write_text(token or make_token(world.authority))
     status = {"feed_url": url, "feed_token_file": folder / "token"}
-    return Follower(Config(mode="demo", status=status), Folder(folder / "public"))
+    return Follower(Config(mode="demo", status=status), Folder(folder / "public"), clock)
 
 
 def test_a_node_without_database_is_filled_in_order(world: FastWorld, tmp_path: Path) -> None:
@@ -114,3 +116,18 @@ def _until(holds: Callable[[], Any]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_it_drops_answers_that_ended_long_ago(world: FastWorld, tmp_path: Path) -> None:
+    """Their end is no news, so none comes."""
+    certificate = world.issue()
+    (tmp_path / "node").mkdir()
+    with api(world) as url:
+        node = follower(world, url, tmp_path / "node", clock=lambda: certificate.not_after + KEPT + 86400)
+        node.step(0)
+        there = Folder(tmp_path / "node" / "public")
+        answers = [one.path for one in world.authority.store.after(0) if one.path.startswith("ocsp/")]
+        assert all(map(there.get, answers))
+        node.tidy()
+        assert not any(map(there.get, answers))
+        assert there.get("roots.pem")

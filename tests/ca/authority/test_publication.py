@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from ca.authority import Authority
-from ca.ocsp import answer_path, cert_id
+from ca.ocsp import KEPT, answer_path, cert_id
 from ca.records import Certificate, Issuer, Reason
 from tests.ca.authority.world import OPERATOR, World, a_request, owning
 
@@ -36,6 +36,19 @@ def test_INC02_a_runner_that_was_replaced_clears_no_mark(authority: Authority, w
     assert _status(authority, certificate) is ocsp.OCSPCertStatus.GOOD
     assert authority.refresh_ocsp(fence=6).done == 1
     assert _status(authority, certificate) is ocsp.OCSPCertStatus.REVOKED
+
+
+def test_the_answer_of_a_certificate_that_ended_long_ago_is_dropped(authority: Authority, world: World) -> None:
+    """What lives is signed again first; the folder judges by the time at which a file was written, too."""
+    certificate = authority.issue(a_request())
+    assert authority.drop_answers().done == 0
+    world.clock.ahead = certificate.not_after - world.clock() + KEPT + 60
+    assert authority.drop_answers().done >= 2  # a row and a file
+    issuer = x509.load_der_x509_certificate(authority.store.issuer(certificate.issuer).certificate)
+    path = answer_path(cert_id(issuer, certificate.serial, "sha1"))
+    assert not authority.store.is_published(path)
+    assert authority.publisher.folder.get(path) is None
+    assert authority.drop_answers().done == 0
 
 
 def _ended_issuer(now: int) -> Issuer:

@@ -79,3 +79,13 @@ def test_a_feeder_misses_nothing_while_publishers_race(store: Store) -> None:
     feeder.join(60)
     assert len(seen) == 72
     assert seen == sorted(seen)
+
+
+def test_answers_that_ended_are_dropped_and_nothing_else(store: Store) -> None:
+    ended = Publication("ocsp/aa/01", b"x", 1, "application/ocsp-response", NOW - 20, NOW - 10)
+    for one in (ended, replace(ended, path="ocsp/aa/02"), replace(ended, path="ocsp/aa/03", fresh_until=NOW)):
+        store.put(one)
+    store.put(replace(CRL, fresh_until=NOW - 10))
+    store.put(replace(ended, path="ocsp/aa/04", fresh_until=0))
+    assert [store.drop_answers(NOW, limit=1) for _ in range(3)] == [1, 1, 0]
+    assert {one.path for one in store.after(0)} == {"ocsp/aa/03", "ocsp/aa/04", CRL.path}

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ca.errors import ConfigError, StoreUnavailable
-from ca.records import Reason, Revocation
+from ca.records import Publication, Reason, Revocation
 from ca.store import Store, migrate, pending
 from ca.store.rights import NUMBERED, RIGHTS, role_of
 from tests.ca.store.things import NOW, certificate, intent
@@ -83,7 +83,8 @@ def test_every_table_has_its_line(writer_url: str) -> None:
         "UPDATE revocation SET revoked_at = 0",
         "UPDATE issuer SET certificate = ''",
         "UPDATE signing_key SET spki = ''",
-        "DELETE FROM publication",
+        "ALTER TABLE publication DISABLE ROW LEVEL SECURITY",
+        "CREATE POLICY mine ON publication FOR DELETE USING (true)",
         "UPDATE api_token SET sha256 = ''",
         "UPDATE schema_migration SET name = ''",
         "SELECT setval('event_id_seq', 1)",
@@ -93,6 +94,16 @@ def test_every_table_has_its_line(writer_url: str) -> None:
 def test_the_writer_may_not(writer_url: str, sql: str) -> None:
     with psycopg.connect(writer_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(sql)
+
+
+def test_the_writer_deletes_answers_and_no_other_publication(writer_url: str) -> None:
+    store = Store.open(writer_url)
+    for path in ("ocsp/aa/01", "crl/issuing-g1/0000.crl", "roots.pem"):
+        store.put(Publication(path, b"x", 1, "application/octet-stream", NOW, NOW))
+    with psycopg.connect(writer_url) as connection:
+        connection.execute("DELETE FROM publication")
+    assert [one.path for one in store.after(0)] == ["crl/issuing-g1/0000.crl", "roots.pem"]
+    store.close()
 
 
 def test_the_writer_issues_and_revokes(writer_url: str) -> None:
