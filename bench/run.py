@@ -137,12 +137,12 @@ def ocsp(run: Run) -> None:
         issuer = str(product.issuer())
         everything = _list(run.ground.work / "serials", serials)
         one = _list(run.ground.work / "one-serial", dict([next(iter(serials.items()))]))
-        answers = dict(_answers(run, target, serials))
+        _file_answers(run, target, serials)
         ours = dict.fromkeys(("GET", "POST"), (target.flags["ocsp"], everything))
         for _ in range(run.rounds):
             _ask(run, target, ours, issuer)
             _ask(run, target, ours, issuer, close=True)
-            with systems.nginx(run.ground, answers) as nginx:
+            with systems.nginx(run.ground, run.ground.work / "nginx") as nginx:
                 files = {"GET": (nginx.flags["ocsp"], everything), "POST": (nginx.flags["ocsp_post"], one)}
                 _ask(run, nginx, files, issuer)
                 _ask(run, nginx, files, issuer, close=True)
@@ -182,15 +182,20 @@ def _list(file: Path, serials: dict[str, str]) -> str:
     return str(file)
 
 
-def _answers(run: Run, target: Target, serials: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """The product's own answers, each under the path by which a GET asks for it."""
+def _file_answers(run: Run, target: Target, serials: Iterable[str]) -> None:
+    """The product's own answers as files for nginx, each under the path by which a GET asks for it."""
     issuer = x509.load_pem_x509_certificate((run.ground.work / "issuer.pem").read_bytes())
     key = x509.SubjectKeyIdentifier.from_public_key(issuer.public_key()).digest
     name = hashlib.sha1(issuer.subject.public_bytes(), usedforsecurity=False).digest()
+    www = run.ground.work / "nginx" / "www"
     for serial in serials:
         request = ocsp_requests.OCSPRequestBuilder().add_certificate_by_hash(name, key, int(serial, 16), SHA1())
         path = base64.b64encode(request.build().public_bytes(Encoding.DER)).decode()
-        yield path, systems.get(f"{target.flags['ocsp']}/{urllib.parse.quote(path, safe='')}")
+        file = www / "ocsp" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(systems.get(f"{target.flags['ocsp']}/{urllib.parse.quote(path, safe='')}"))
+        if not (www / "one.der").exists():
+            shutil.copy(file, www / "one.der")
 
 
 # -- where the time goes -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from ca.keys.signer.ledger import Ledger
 from ca.keys.signer.rates import Rates, configured
 from ca.keys.signer.rules import KeyFacts, permit
 from ca.keys.signer.tally import Tally
+from ca.keys.softhsm import provision_softhsm
+from ca.keys.token import Token
 from ca.records import KeyPurpose, SignKind
 from tests.ca.authority.world import World, a_request, small_ca
 
@@ -64,6 +67,33 @@ def issuances(authority: Authority, world: World, count: int) -> Cost:
     for _ in range(10):
         authority.issue(a_request())
     return measure(lambda n: authority.issue(requests[n]), count, lambda: both(world))
+
+
+def answers(authority: Authority, world: World) -> Cost:
+    """One of the OCSP answers that are made again because they are past half of their life: signed and published."""
+    world.clock.ahead = authority.config.ca.ocsp_life // 2 + 60
+    begun, spent = time.perf_counter(), both(world)
+    done = authority.refresh_ocsp().done
+    return Cost((time.perf_counter() - begun) / done * 1e6, (both(world) - spent) / done * 1e6)
+
+
+def raw(authority: Authority, folder: Path, count: int) -> Cost:
+    """One signature by a token of the same kind and nothing else, on as many sessions as a batch uses."""
+    module, sessions = authority.config.hsm.module, 4
+    environment = provision_softhsm(folder, "raw", "raw-pin-1", module)
+    token = Token.open(module, "raw", "raw-pin-1", environment=environment, sessions=sessions)
+    key = token.generate("raw", b"raw", "ec-p256")
+    with ThreadPoolExecutor(sessions) as pool:
+        cost = measure_all(pool, lambda n: token.sign(key.key_id, "ec-p256", n.to_bytes(300, "big")), count)
+    token.close()
+    return cost
+
+
+def measure_all(pool: ThreadPoolExecutor, work: Callable[[int], object], count: int) -> Cost:
+    """The mean cost of `work(n)` on all threads of a pool at once."""
+    begun, spent = time.perf_counter(), time.process_time()
+    list(pool.map(work, range(count)))
+    return Cost((time.perf_counter() - begun) / count * 1e6, (time.process_time() - spent) / count * 1e6)
 
 
 def parts(authority: Authority, count: int, work: Path) -> dict[str, Cost]:
@@ -147,6 +177,7 @@ def main() -> None:
         authority = world.open()
         whole = issuances(authority, world, options.count)
         found = parts(authority, options.count, Path(name))
+        batch, alone = answers(authority, world), raw(authority, Path(name) / "raw", 1000)
         authority.store.close()
         ready = killed_to_ready(world)
         total = Cost(sum(one.wall for one in found.values()), sum(one.cpu for one in found.values()))
@@ -154,6 +185,9 @@ def main() -> None:
         for part, cost in {**found, "together": total, "an issuance": whole}.items():
             shares = f"{cost.wall / whole.wall:.1%} | {cost.cpu:.0f} | {cost.cpu / whole.cpu:.1%}"
             print(f"| {part} | {cost.wall:.0f} | {shares} |")
+        print("\n| OCSP, four sessions | µs | CPU µs |\n|---|---|---|")
+        for what, cost in (("an answer of a batch, published", batch), ("a signature by the token alone", alone)):
+            print(f"| {what} | {cost.wall:.0f} | {cost.cpu:.0f} |")
         print(f"\n| a ledger of {options.ledger} certificates opens | seconds |\n|---|---|")
         for how, seconds in restarts(Path(name) / "long", options.ledger).items():
             print(f"| {how} | {seconds:.2f} |")

@@ -233,7 +233,7 @@ def _openssl(folder: Path, *words: str) -> None:
 
 # -- nginx -------------------------------------------------------------------------------------------------------------
 NGINX = """\
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+daemon off; worker_processes 1; worker_rlimit_nofile 65536; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}
 http {{
   access_log off; sendfile on; keepalive_requests 100000000; default_type application/ocsp-response;
@@ -247,18 +247,12 @@ http {{
 
 
 @contextmanager
-def nginx(ground: Ground, answers: dict[str, bytes]) -> Iterator[Target]:
-    """nginx with OCSP answers as static files: each under its GET path, and the first for any POST to /one."""
-    program, folder, port = need("nginx", "nginx"), ground.work / "nginx", free_port()
-    www = folder / "www"
-    www.mkdir(parents=True, exist_ok=True)
-    for path, answer in answers.items():
-        (www / "ocsp" / path).parent.mkdir(parents=True, exist_ok=True)
-        (www / "ocsp" / path).write_bytes(answer)
+def nginx(ground: Ground, folder: Path) -> Iterator[Target]:
+    """nginx with answers as files: a GET gets the one at its path in `www/ocsp`, a POST to /one gets `one.der`."""
+    program, port, www = need("nginx", "nginx"), free_port(), folder / "www"
     (www / "one").touch()
-    (www / "one.der").write_bytes(next(iter(answers.values())))
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
-    for path in (ground.work, folder):  # nginx, started by root, reads as nobody
+    for path in (ground.work, folder.parent, folder):  # nginx, started by root, reads as nobody
         path.chmod(0o755)
     command = ground.server(program, "-c", folder / "nginx.conf", "-p", folder)
     with process(command, ground.work / "nginx.log") as child:

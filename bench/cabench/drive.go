@@ -91,7 +91,9 @@ func drive(o *options, kind string, workers []unit) {
 	rec, roots := newRecorder(), parsePids(o.pids)
 	cpu, self, start := processes(roots), ownCPU(), time.Now()
 	each(workers, func(u unit) {
-		for failures := 0; time.Since(start) < o.seconds && failures < 50; {
+		for n, failures := 1, 0; time.Since(start) < o.seconds && failures < 50; n++ {
+			due := o.due(start, n)
+			time.Sleep(time.Until(due))
 			took, err := u(rec)
 			if err != nil {
 				rec.fail(err)
@@ -99,11 +101,22 @@ func drive(o *options, kind string, workers []unit) {
 				time.Sleep(20 * time.Millisecond)
 				continue
 			}
+			if o.rate > 0 {
+				took = time.Since(due) // a server that is late makes the next ones late too
+			}
 			rec.add("unit", took)
 		}
 	})
 	seconds := time.Since(start).Seconds()
 	show(o, kind, rec, start, seconds, spent(cpu, processes(roots)), ownCPU()-self)
+}
+
+// due is when a worker's n-th unit begins: now, unless a rate is asked for.
+func (o *options) due(start time.Time, n int) time.Time {
+	if o.rate == 0 {
+		return time.Now()
+	}
+	return start.Add(time.Duration(float64(n) * float64(o.conc) / o.rate * float64(time.Second)))
 }
 
 func each(workers []unit, work func(unit)) {

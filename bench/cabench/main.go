@@ -23,6 +23,7 @@ type options struct {
 	seconds time.Duration
 	warm    int
 	pids    string
+	rate    float64
 }
 
 func flags(kind string) *options {
@@ -32,6 +33,7 @@ func flags(kind string) *options {
 	o.IntVar(&o.conc, "c", 1, "workers")
 	o.DurationVar(&o.seconds, "d", 8*time.Second, "how long (at most 10m)")
 	o.IntVar(&o.warm, "warm", 3, "uncounted units a worker does first")
+	o.Float64Var(&o.rate, "rate", 0, "units a second of all workers together; 0: as many as they can")
 	o.StringVar(&o.pids, "pids", "", "root pids of the server's process trees, with commas")
 	return o
 }
