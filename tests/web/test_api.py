@@ -135,6 +135,7 @@ def test_a_csr_over_64_kib_is_refused(asker: Asker) -> None:
         ({"csr": 1}, "csr"),
         ({"csr": "x", "validity": -1}, "validity"),
         ({"csr": "x", "validity": "90d"}, "validity"),
+        ({"csr": "x", "validity": True}, "validity"),
         ({"csr": "x", "owner": "a\x00b"}, "owner"),
         ([], "body"),
     ],

@@ -48,6 +48,7 @@ OPEN = {
 """For people who are not signed in."""
 
 OWN = {
+    "nowhere",
     *("sign_out", "confirm", "confirm_options", "confirm_by_passkey", "confirm_by_password"),
     *("enrol", "new_passkey", "add_passkey", "add_password"),
     *("account", "remove_passkey", "end_sign_in", "set_theme"),
@@ -112,6 +113,7 @@ ARGUMENTS = {
     "mass_id": "x",
     "token_id": "x",
     "credential_id": "x",
+    "_unknown": "no/such/page",
 }
 
 
@@ -128,6 +130,13 @@ def routes(ui: Flask) -> dict[str, tuple[str, str]]:
 
 def test_every_door_has_its_line_here(ui: Flask) -> None:
     assert set(routes(ui)) == OPEN | OWN | set(NEEDS)
+
+
+def test_where_no_page_is_a_page_says_so(ui: Flask, authority: Authority) -> None:
+    answer = signed_in(ui, authority, "viewer").get("/ui/certificats/01")
+    assert answer.status_code == 404
+    assert "There is no such page." in answer.text
+    assert answer.content_type.startswith("text/html")
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ca.authority import Revoked
 from ca.clock import rfc3339
@@ -12,7 +12,16 @@ Text = Annotated[str, Field(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Prose = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 Time = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
 Serial = Annotated[str, Field(description="lower-case hexadecimal of even length", pattern="^([0-9a-f]{2}){1,20}$")]
-Duration = Annotated[int, Field(ge=0, le=100 * 366 * 86400, description="seconds")]
+
+
+def _no_boolean(value: object) -> object:
+    """`true` would pass for one second."""
+    if isinstance(value, bool):
+        raise ValueError("seconds are a number")
+    return value
+
+
+Duration = Annotated[int, Field(ge=0, le=100 * 366 * 86400, description="seconds"), BeforeValidator(_no_boolean)]
 Reason = Literal[
     "unspecified",
     "keyCompromise",
