@@ -26,6 +26,12 @@ class Destination(Protocol):
         Raises `Unavailable`.
         """
 
+    def wanted(self) -> Sequence[str] | None:
+        """The publication paths of all that it takes now, where that is little and known; None for everything.
+
+        Raises `Unavailable`.
+        """
+
     def send(self, items: Sequence[Item]) -> None:
         """Puts them there, in any order, over what lies there. Raises `Unavailable`; then some may be there."""
 
@@ -62,31 +68,46 @@ def feed(store: Store, own: Folder, target: Target, now: int) -> TargetState:
     if store.last_seq() > state.seq:
         store.begin_target(target.cursor, now)
     try:
-        _feed(store, own, target, _begin(store, target, state), now)
+        _feed(store, own, target, _begin(store, own, target, state, now), now)
     except Unavailable as error:
         _failed(store, target, state, str(error), now)
     return store.target(target.cursor)
 
 
-def _begin(store: Store, target: Target, state: TargetState) -> int:
+def _begin(store: Store, own: Folder, target: Target, state: TargetState, now: int) -> int:
     """Where to go on: at the beginning for a target that has lost what it had, or that is ahead of the records."""
     lost = state.seq > 0 and not target.destination.holds(state.reached_at)
     if lost or state.seq > store.last_seq():
         store.rewind_target(target.cursor)
+    elif state.seq:
+        return state.seq
+    return _leap(store, own, target, now)
+
+
+def _leap(store: Store, own: Folder, target: Target, now: int) -> int:
+    """From the beginning: a target that takes few publications gets those, and not a million rows are read for them."""
+    last, wanted = store.last_seq(), target.destination.wanted()
+    if wanted is None:
         return 0
-    return state.seq
+    rows = [store.get(path) for path in wanted if store.is_published(path)]
+    _send(own, target, rows)
+    return last if store.move_target(target.cursor, 0, last, now) else 0
 
 
 def _feed(store: Store, own: Folder, target: Target, seq: int, now: int) -> None:
     """Sends batch after batch; at the end, also when there was nothing to send, it has no trouble any more."""
     while rows := store.after(seq, _BATCH):
-        target.destination.send([item for row in rows for item in items(_newest(own, row)) if target.takes(item)])
+        _send(own, target, rows)
         if not store.move_target(target.cursor, seq, rows[-1].seq, now):
             store.rewind_target(target.cursor, seq)
             return
         seq = rows[-1].seq
     if store.target(target.cursor).failures:
         store.move_target(target.cursor, seq, seq, now)
+
+
+def _send(own: Folder, target: Target, rows: Sequence[Publication]) -> None:
+    target.destination.send([item for row in rows for item in items(_newest(own, row)) if target.takes(item)])
 
 
 def _newest(own: Folder, row: Publication) -> Publication:

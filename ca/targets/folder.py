@@ -34,6 +34,9 @@ class PlainFolder:
         except (OSError, UnicodeDecodeError):
             return False
 
+    def wanted(self) -> None:
+        """Everything."""
+
     def send(self, items: Sequence[Item]) -> None:
         """Writes what differs. Raises `Unavailable` when the disk refuses; then some may be written."""
         try:

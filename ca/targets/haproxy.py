@@ -8,18 +8,20 @@ import base64
 import re
 import socket
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from ca.clock import Clock
 from ca.errors import Unavailable
+from ca.ocsp import CertID, answer_path
 from ca.sockets import socket_address
 from ca.targets.items import Item
 
 SECONDS = 10.0
 _MOST = 16 << 20
 _CHUNK = 64 << 10
-_SERIAL = re.compile(r"^\s*Serial Number: ([0-9A-Fa-f]+)\s*$", re.MULTILINE)
+_HELD = re.compile(
+    r"Issuer Name Hash: ([0-9A-Fa-f]{40})\s+Issuer Key Hash: ([0-9A-Fa-f]{40})\s+Serial Number: ([0-9A-Fa-f]+)\s"
+)
 _UPTIME = re.compile(r"^Uptime_sec: (\d+)\s*$", re.MULTILINE)
 
 
@@ -37,14 +39,23 @@ class HAProxy:
             raise self._failed("it does not say for how long it has been running")
         return self._clock() - int(uptime[1]) < since
 
+    def wanted(self) -> list[str]:
+        """The answers to its own certificates. Raises `Unavailable`."""
+        return list(map(answer_path, self._held()))
+
     def send(self, items: Sequence[Item]) -> None:
         """Tells it the staples of its own certificates; nothing of any other. Raises `Unavailable`."""
         staples = {_serial(item.path): item.body for item in items if item.part == "staple"}
-        held = map(partial(int, base=16), _SERIAL.findall(self._ask("show ssl ocsp-response"))) if staples else ()
-        for serial in sorted(staples.keys() & set(held)):
+        held = {one.serial for one in self._held()} if staples else set()
+        for serial in sorted(staples.keys() & held):
             said = self._ask(f"set ssl ocsp-response <<\n{base64.b64encode(staples[serial]).decode()}\n")
             if "OCSP Response updated" not in said:
                 raise self._failed(f"for {serial:x}: {said.strip() or 'nothing was said'}")
+
+    def _held(self) -> list[CertID]:
+        """What its certificates are asked by: HAProxy knows SHA-1 alone."""
+        found = _HELD.findall(self._ask("show ssl ocsp-response"))
+        return [CertID("sha1", bytes.fromhex(name), bytes.fromhex(key), int(serial, 16)) for name, key, serial in found]
 
     def _ask(self, command: str) -> str:
         """One command on a connection of its own: HAProxy closes it behind its answer."""

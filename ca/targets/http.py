@@ -43,6 +43,9 @@ class Web:
         """What it has taken, it is believed to have."""
         return True
 
+    def wanted(self) -> None:
+        """Everything."""
+
     def send(self, items: Sequence[Item]) -> None:
         """PUTs them, several at a time; secrets are read anew. Raises `Unavailable` for the first that is refused."""
         if not items:

@@ -27,6 +27,9 @@ class Hanging:
     def holds(self, _since: int) -> bool:
         return True
 
+    def wanted(self) -> None:
+        pass
+
     def send(self, _items: Sequence[Item]) -> None:
         self.calls += 1
         self.let_go.wait(20)

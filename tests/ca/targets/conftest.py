@@ -13,6 +13,7 @@ from ca.publish import Publisher
 from ca.records import Publication
 from ca.store import Store, TargetState
 from ca.targets import Item, Target, feed
+from ca.targets.feed import Destination
 
 NOW = 1_800_000_000
 SERIAL = 0x0A1B2C3D4E5F
@@ -41,6 +42,9 @@ class Shelf:
     def holds(self, since: int) -> bool:
         return not self.lost
 
+    def wanted(self) -> None:
+        pass
+
     def send(self, items: Sequence[Item]) -> None:
         if self.trouble:
             raise Unavailable(self.trouble)
@@ -61,7 +65,7 @@ class Desk:
         for one in publications:
             Publisher(self.store, self.folder).put(one)
 
-    def feed(self, shelf: Shelf, name: str = "edge", only: Sequence[str] = ()) -> TargetState:
+    def feed(self, shelf: Destination, name: str = "edge", only: Sequence[str] = ()) -> TargetState:
         target = Target(name, "shelf", name, False, frozenset(only), shelf)
         return feed(self.store, self.folder, target, self.now)
 

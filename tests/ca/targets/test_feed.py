@@ -1,10 +1,14 @@
 """Feeding a target: in order, from its own cursor, tried again after trouble, never set back."""
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from ca.folder import Folder
-from ca.store import TargetState
+from ca.store import Store, TargetState, migrate
+from ca.targets.folder import PlainFolder
 from tests.ca.targets.conftest import NOW, Desk, Shelf, answered, published
 
 
@@ -81,6 +85,42 @@ def test_it_gets_the_parts_that_it_is_for(desk: Desk, shelf: Shelf) -> None:
     )
     assert desk.feed(shelf, only=["staple", "roots"]).seq == desk.store.last_seq()
     assert sorted(shelf.items) == ["roots.pem", "staple/0a1b2c3d4e5f.der"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ca.folder import Folder
+from ca.store import Store
+from ca.targets import Target, feed, folder
+
+class Dying(folder.PlainFolder):
+    left = 40
+    def _replace(self, *what):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._replace(*what)
+
+home = Path(sys.argv[1])
+own, target = Folder(home / "public"), Target("edge", "folder", "edge", True, frozenset(), Dying(home / "edge"))
+feed(Store.open(f"sqlite:///{home}/ca.sqlite"), own, target, 1_800_000_000)
+"""
+
+
+def test_a_feeder_that_is_killed_is_followed_where_it_stood(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ca.sqlite"
+    migrate(url)
+    store = Store.open(url)
+    desk = Desk(store, Folder(tmp_path / "public"))
+    wanted = {f"crl/issuing-g1/{n:04x}.crl": b"\x30\x01%c" % n for n in range(70)}
+    desk.put(*(published(path, body) for path, body in wanted.items()))
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert 0 < store.target("edge").seq < 40, "a batch is behind it, and another broke off"
+    assert desk.feed(PlainFolder(tmp_path / "edge")).seq == store.last_seq()
+    assert {path: (tmp_path / "edge" / path).read_bytes() for path in wanted} == wanted
+    store.close()
 
 
 def test_two_feeders_at_once_end_with_the_newest(desk: Desk) -> None:

@@ -11,9 +11,16 @@ import pytest
 from ca.errors import Unavailable
 from ca.targets import haproxy, items
 from ca.targets.haproxy import HAProxy
-from tests.ca.targets.conftest import NOW, answered
+from tests.ca.targets.conftest import NOW, SHA1, Desk, answered, published
 
-HELD = b"# Certificate IDs\n  Serial Number: 0A1B2C3D4E5F\n"
+HELD = f"""\
+# Certificate IDs
+  Certificate ID key : 303b
+    Certificate ID:
+      Issuer Name Hash: {SHA1.name_hash.hex().upper()}
+      Issuer Key Hash: {SHA1.key_hash.hex().upper()}
+      Serial Number: 0A1B2C3D4E5F
+""".encode()
 
 
 @contextmanager
@@ -53,6 +60,21 @@ def test_it_is_told_of_its_own_certificates_alone(path: Path) -> None:
     with saying(path, b"# Certificate IDs\n") as heard:
         HAProxy(path, lambda: NOW).send(list(items(answered(b"\x30\x01\x07"))))
     assert len(heard) == 1
+
+
+def test_one_that_begins_is_told_of_its_own_without_a_look_at_every_row(
+    path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.put(*(published(f"crl/issuing-g1/{n:04x}.crl") for n in range(9)), answered(b"\x30\x01\x07"))
+    read: list[int] = []
+    after = desk.store.after
+    monkeypatch.setattr(desk.store, "after", lambda seq, limit: read.append(seq) or after(seq, limit))
+    haproxy = HAProxy(path, lambda: NOW)
+    with saying(path, HELD, HELD, b"OCSP Response updated!\n\n") as heard:
+        state = desk.feed(haproxy)
+    assert (state.seq, state.failures) == (desk.store.last_seq(), 0)
+    assert heard[-1].endswith(b"MAEH\n\n")
+    assert read == [desk.store.last_seq()]
 
 
 @pytest.mark.parametrize("said", [b"OCSP single response: no longer valid.\n", b"", b"\xff\x1b[2J"])
