@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ca.endpoints import Page
+from ca.endpoints import Page, PageIfAny
 from ca.sections import Section
 
 TargetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -17,6 +17,7 @@ class TargetConfig(Section):
     """A place besides the publication folder that gets what is published."""
 
     only: list[Part] = Field([], description="what goes there, of crl, ca, chain, roots, ocsp, staple; empty: all")
+    fetch_url: PageIfAny = Field("", description="where relying parties fetch it: stopwatch and probe look there too")
 
 
 class FolderTarget(TargetConfig):

@@ -18,6 +18,7 @@ from ca import config as configuration
 from ca import crl
 from ca.authority import Authority, open_authority
 from ca.authority.lights import Warn
+from ca.authority.targets import MOMENT
 from ca.clock import Clock, rfc3339, system_clock
 from ca.config import Config
 from ca.errors import CAError, ConfigError, HSMUnavailable, NotFound
@@ -308,7 +309,7 @@ def _targets(patient: Patient) -> str:
     found = patient.authority.targets()
     for one in found:
         late = one.state.late(patient.clock())
-        if late > SEEN_LATE:
+        if late > MOMENT:
             why = f": {one.state.trouble}" if one.state.trouble else ""
             raise Warn(
                 f"{one.state.name} has been behind for {late} s{why}", next_step="See 'certwright status targets'."

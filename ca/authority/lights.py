@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ca.authority.desk import Desk
+from ca.authority.targets import MOMENT, standing
 from ca.clock import rfc3339
 from ca.errors import CAError, NotFound
 from ca.profiles import certificate_period
@@ -102,6 +103,15 @@ def _journal(desk: Desk) -> str:
     return f"{head.size} entries signed"
 
 
+def _targets(desk: Desk) -> str:
+    """Each has what is published, or has lacked something for a moment only."""
+    found = standing(desk)
+    late = [one.state.name for one in found if one.state.late(desk.clock()) > MOMENT]
+    if late:
+        raise Warn(f"{', '.join(late[:3])} behind", next_step="See 'certwright status targets'.")
+    return f"{len(found)} targets" if found else "none but the publication folder"
+
+
 def _authorities(desk: Desk) -> str:
     """The active CA certificate that ends first."""
     active = [one for one in desk.store.issuers() if one.state == "active"]
@@ -121,6 +131,7 @@ LIGHTS = {
     "Scheduler": _scheduler,
     "CRLs": _crl,
     "OCSP": _ocsp,
+    "Targets": _targets,
     "Journal": _journal,
     "CA certificates": _authorities,
 }

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from ca import crl, relying
 from ca.authority.desk import Desk
-from ca.authority.stopwatch import nodes
+from ca.authority.outlets import Outlet, outlets
 from ca.errors import CAError
 from ca.records import Certificate, Issuer, Query, serial_hex
 
@@ -36,21 +36,21 @@ class Probe:
 
 
 def probe(desk: Desk, fetch: relying.Fetch = relying.fetch) -> tuple[Probe, ...]:
-    """One line for each list of each active issuer, and for the answer to its newest certificate, on every node."""
+    """One line for each list of each active issuer, and for the answer to its newest certificate, at every outlet."""
     found = []
-    for node in nodes(desk):
+    for outlet in outlets(desk):
         for issuer in desk.store.issuers():
             if issuer.state == "active" and not desk.has_ended(issuer.id):
-                found += list(_issuer(desk, issuer, node, fetch))
+                found += list(_issuer(desk, issuer, outlet, fetch))
     return tuple(found)
 
 
-def _issuer(desk: Desk, issuer: Issuer, node: str, fetch: relying.Fetch) -> Iterator[Probe]:
+def _issuer(desk: Desk, issuer: Issuer, outlet: Outlet, fetch: relying.Fetch) -> Iterator[Probe]:
     certificate = x509.load_der_x509_certificate(issuer.certificate)
-    for shard in _lists(desk, issuer):
-        yield _list(desk, issuer, certificate, f"{node}/{crl.list_path(issuer.id, shard)}", shard, fetch)
-    if issuer.kind == "issuing":
-        yield from _answer(desk, issuer, certificate, f"{node}/ocsp", fetch)
+    for shard in _lists(desk, issuer) if "crl" in outlet.parts else ():
+        yield _list(desk, issuer, certificate, f"{outlet.url}/{crl.list_path(issuer.id, shard)}", shard, fetch)
+    if issuer.kind == "issuing" and "ocsp" in outlet.parts:
+        yield from _answer(desk, issuer, certificate, outlet, fetch)
 
 
 def _lists(desk: Desk, issuer: Issuer) -> list[int]:
@@ -75,13 +75,13 @@ def _list(
 
 
 def _answer(
-    desk: Desk, issuer: Issuer, certificate: x509.Certificate, url: str, fetch: relying.Fetch
+    desk: Desk, issuer: Issuer, certificate: x509.Certificate, outlet: Outlet, fetch: relying.Fetch
 ) -> Iterator[Probe]:
-    what = f"ocsp:{issuer.id}"
+    what, url = f"ocsp:{issuer.id}", f"{outlet.url}/ocsp"
     newest = desk.store.find(Query(issuer=issuer.id, limit=100, status="valid"), desk.clock()).items
     for one in [one for one in newest if _has_answers(desk, one)][:1]:
         try:
-            response = relying.read_answer(fetch(url, relying.request(certificate, one.serial)))
+            response = relying.read_answer(outlet.answer(relying.request(certificate, one.serial), fetch))
             relying.verify_answer(response, certificate, desk.clock())
         except CAError as error:
             yield Probe(what, url, trouble=f"{serial_hex(one.serial)}: {error.detail}")

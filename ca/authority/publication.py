@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ca.authority.desk import Desk
+from ca.authority.targets import Standing, standing
 from ca.errors import NotFound
 from ca.records import Responder
 from ca.store.survey import Published
@@ -12,13 +13,17 @@ MOST_WAITING = 1000
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`waiting` counts OCSP answers that are due, up to a thousand; `stale` CRLs with news."""
+    """`waiting` counts OCSP answers that are due, up to a thousand; `stale` CRLs with news.
+
+    `targets` are the places besides the publication folder, as this node knows them.
+    """
 
     crls: tuple[Published, ...]
     responders: tuple[Responder, ...]
     waiting: int
     stale: int
     status_url: str
+    targets: tuple[Standing, ...]
 
 
 def publication(desk: Desk) -> State:
@@ -30,6 +35,7 @@ def publication(desk: Desk) -> State:
             waiting=desk.store.count_late(desk.clock(), MOST_WAITING),
             stale=desk.store.count_stale(),
             status_url=desk.config.server.status_url,
+            targets=standing(desk),
         )
 
 

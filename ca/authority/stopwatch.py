@@ -1,6 +1,6 @@
 """The stopwatch: from the word that revokes to the moment when relying parties can see it, as they see it.
 
-OCSP answer and CRL are fetched back over HTTP from every node that serves them (`server.status_nodes`), and verified.
+OCSP answer and CRL are fetched back over HTTP from every place that serves them (`ca.authority.outlets`), and verified.
 Nobody in between is asked. What was published before is good to whoever has kept it until `good_until`, and that is
 said beside the time.
 """
@@ -15,6 +15,7 @@ from cryptography.x509 import ocsp
 
 from ca import crl, relying
 from ca.authority.desk import Desk
+from ca.authority.outlets import Outlet, outlets
 from ca.authority.report import Revoked
 from ca.errors import CAError, Unavailable
 from ca.records import Stopwatch, serial_shard
@@ -26,7 +27,7 @@ Elapsed = Callable[[], int]
 
 
 def watch(desk: Desk, revoked: Revoked, seconds: float) -> Stopwatch:
-    """Looks until OCSP and CRL show the revocation on every node, `seconds` long at most; keeps and answers the times.
+    """Looks until OCSP and CRL show the revocation everywhere, `seconds` long at most; keeps and answers the times.
 
     Never raises for a node that cannot be reached: then the time stays open (-1), and the scheduler goes on looking.
     Raises `NotFound` for a serial without a stopwatch.
@@ -78,19 +79,15 @@ def _once(fetch: relying.Fetch) -> relying.Fetch:
     return fetched
 
 
-def nodes(desk: Desk) -> tuple[str, ...]:
-    """Where relying parties are served: every node, or the URL that certificates name."""
-    server = desk.config.server
-    return tuple(url.rstrip("/") for url in server.status_nodes or [server.status_url])
-
-
 def _look(desk: Desk, running: Stopwatch, elapsed: Elapsed, fetch: relying.Fetch) -> Stopwatch:
     """The stopwatch after one look. Raises `Unavailable` for a node that does not answer."""
     issuer = x509.load_der_x509_certificate(desk.store.issuer(running.issuer).certificate)
     now = desk.clock()
-    if running.ocsp_ms < 0 and _all(_answers(node, issuer, running, now, fetch) for node in nodes(desk)):
+    answers = (_answers(one, issuer, running, now, fetch) for one in outlets(desk) if "ocsp" in one.parts)
+    if running.ocsp_ms < 0 and _all(answers):
         running = replace(running, ocsp_ms=elapsed())
-    if running.crl_ms < 0 and _all(_lists(node, issuer, running, now, fetch) for node in nodes(desk)):
+    lists = (_lists(one, issuer, running, now, fetch) for one in outlets(desk) if "crl" in one.parts)
+    if running.crl_ms < 0 and _all(lists):
         running = replace(running, crl_ms=elapsed())
     return running
 
@@ -105,13 +102,13 @@ def _all(shown: Iterable[bool]) -> bool:
         return False
 
 
-def _answers(node: str, issuer: x509.Certificate, running: Stopwatch, now: int, fetch: relying.Fetch) -> bool:
-    response = relying.read_answer(fetch(f"{node}/ocsp", relying.request(issuer, running.serial)))
+def _answers(outlet: Outlet, issuer: x509.Certificate, running: Stopwatch, now: int, fetch: relying.Fetch) -> bool:
+    response = relying.read_answer(outlet.answer(relying.request(issuer, running.serial), fetch))
     relying.verify_answer(response, issuer, now)
     return response.certificate_status is ocsp.OCSPCertStatus.REVOKED
 
 
-def _lists(node: str, issuer: x509.Certificate, running: Stopwatch, now: int, fetch: relying.Fetch) -> bool:
+def _lists(outlet: Outlet, issuer: x509.Certificate, running: Stopwatch, now: int, fetch: relying.Fetch) -> bool:
     path = crl.shard_path(running.issuer, serial_shard(running.serial))
-    made = relying.read_crl(fetch(f"{node}/{path}", b""), issuer, now)
+    made = relying.read_crl(fetch(f"{outlet.url}/{path}", b""), issuer, now)
     return made.get_revoked_certificate_by_serial_number(running.serial) is not None

@@ -10,6 +10,9 @@ from ca.errors import NotFound, StoreUnavailable
 from ca.store import TargetState
 from ca.targets import Target, feed, open_targets
 
+MOMENT = 60
+"""Seconds for which a target may lack something and nobody need look."""
+
 PATIENCE = 2.0
 """Seconds that one round waits. A target that takes longer goes on by itself, and is left alone until it has ended."""
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -11,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from ca import crl, relying
+from ca.config import Config
 from ca.errors import CAError, NotFound, Unavailable
 from ca.folder import Folder
 from ca.records import Publication, Reason, RevokeRequest, serial_shard
@@ -115,6 +117,45 @@ def test_the_slowest_node_counts_and_the_scheduler_goes_on_looking(world: FastWo
         [found] = world.authority.watch_revocations()
         assert (found.ocsp_ms, found.crl_ms) == (30_000, 30_000)
         assert world.authority.store.slow_revocations(world.clock() + 1, 0) == 0
+
+
+def files_of(root: Path) -> Callable[..., list[bytes]]:
+    """A plain web server over a folder, as nginx is or a bucket: GET alone."""
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        file = root / environ["PATH_INFO"].lstrip("/")
+        there = environ["REQUEST_METHOD"] == "GET" and file.is_file()
+        start_response("200 OK" if there else "404 Not Found", [])
+        return [file.read_bytes() if there else b""]
+
+    return application
+
+
+@pytest.mark.parametrize(
+    ("only", "held"), [([], {"ocsp", "crl"}), (["crl"], {"crl"}), (["ocsp"], {"ocsp"}), (["ca"], set())]
+)
+def test_a_target_that_relying_parties_fetch_from_is_looked_at_too(
+    world: FastWorld, tmp_path: Path, only: list[str], held: set[str]
+) -> None:
+    """A bucket that is fed later holds the stopwatch up, for what it carries; it answers OCSP by GET alone."""
+    certificate = world.issue()
+    world.authority.publish_crls()
+    with serving(world) as node, served(files_of(tmp_path)) as bucket:
+        watched(world, node)
+        target = {"kind": "folder", "path": tmp_path, "only": only, "fetch_url": f"{bucket}/"}
+        world.config = Config.model_validate({**world.config.model_dump(), "targets": {"edge": target}})
+        world.restart()
+        world.authority.feed_targets(local=True)
+        done = world.authority.revoke_serial(ISSUER, certificate.serial, GONE)
+        seen = world.authority.watch(done, 0.2)
+        assert {part for part, ms in (("ocsp", seen.ocsp_ms), ("crl", seen.crl_ms)) if ms < 0} == held
+        world.authority.feed_targets(local=True)
+        world.authority.watch_revocations()
+        assert not world.authority.store.stopwatch(ISSUER, certificate.serial).runs
+        troubles = [
+            one for one in world.authority.probe() if one.trouble and "root" not in one.what
+        ]  # it has no root CRL
+        assert not troubles
 
 
 def test_a_node_that_does_not_answer_delays_nothing(world: FastWorld) -> None:

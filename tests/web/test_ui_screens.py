@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -15,6 +16,7 @@ from flask import Flask
 from ca.authority import Authority
 from ca.authority.seat import Seat
 from ca.authority.survey import count, survey, take_survey
+from ca.config import Config
 from ca.people import ROLES, Right
 from ca.records import Certificate, Reason, serial_hex
 from tests.ca.authority.world import a_request
@@ -182,7 +184,7 @@ def test_an_operator_revokes_what_his_teams_own(ui: Flask, authority: Authority)
 def test_home_shows_lights_and_what_ends(ui: Flask, authority: Authority) -> None:
     issue(authority, validity=3 * 86400)
     page = signed_in(ui, authority, "viewer").get("/ui/").text
-    for light in ("HSM", "Database", "Scheduler", "CRLs", "OCSP", "Journal", "CA certificates"):
+    for light in ("HSM", "Database", "Scheduler", "CRLs", "OCSP", "Targets", "Journal", "CA certificates"):
         assert f">{light}</span>" in page
     assert "issuing-g1" in page
     (day,) = set(re.findall(r"q=ends:(\d{4}-\d\d-\d\d)", page)) & {_day(authority.clock() + 3 * 86400 - 301)}
@@ -416,6 +418,22 @@ def test_a_screen_shows_what_is_there(ui: Flask, authority: Authority, path: str
     page = html.unescape(signed_in(ui, authority, "viewer").get(path).text)
     for word in words:
         assert word in page
+
+
+def test_targets_are_shown_with_how_they_stand(authority: Authority, tmp_path: Path) -> None:
+    from web.app import create_app
+
+    wanted = {
+        "edge": {"kind": "folder", "path": tmp_path / "edge"},
+        "gone": {"kind": "http-put", "url": "http://127.0.0.1:9/secret-path"},
+    }
+    desk = replace(authority, config=Config.model_validate({**authority.config.model_dump(), "targets": wanted}))
+    desk.publish_crls()
+    for local in (True, False):
+        desk.feed_targets(local=local)
+    page = signed_in(create_app(desk, frozenset({"ui"})), desk, "viewer").get("/ui/publication").text
+    assert re.search("edge@.*has everything.*gone.*fails", page, re.DOTALL)
+    assert "secret-path" not in page, "what a target is called inside is for those who may run commands"
 
 
 def test_the_bench_shows_each_rule_and_issues_what_passes(ui: Flask, authority: Authority) -> None:
