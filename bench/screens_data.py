@@ -30,13 +30,8 @@ def fill(path: Path, count: int = 90) -> None:
     wishes = [(team, name) for team, names in TEAMS.items() for name in names]
     for _ in range(count):
         team, name = dice.choice(wishes)
-        spki = (
-            ec.generate_private_key(ec.SECP256R1())
-            .public_key()
-            .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        )
         days = min(29, max(1, int(dice.gauss(15, 9))))  # a demo lives for 30
-        request = IssueRequest(spki, (parse_any(name),), "server", Actor("operator", "alice"), owner=team)
+        request = _request(name, team)
         issued = authority.issue(replace(request, validity=days * DAY))
         if dice.random() < 0.06:
             authority.revoke(issued, Reason.SUPERSEDED, Actor("operator", "alice"), "replaced in a hurry")
@@ -44,3 +39,17 @@ def fill(path: Path, count: int = 90) -> None:
             with suppress(CAError):
                 authority.issue(replace(request, names=(parse_any("www.bank.example"),)))
     authority.store.close()
+
+
+def fill_zone(path: Path, zone: str, count: int) -> None:
+    """Issues a certificate for each of so many hosts of a zone."""
+    authority = open_authority(configuration.load(path))
+    for number in range(count):
+        authority.issue(_request(f"host-{number:03d}.{zone}", "build team"))
+    authority.store.close()
+
+
+def _request(name: str, team: str) -> IssueRequest:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return IssueRequest(spki, (parse_any(name),), "server", Actor("operator", "alice"), owner=team)

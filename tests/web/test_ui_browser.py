@@ -3,11 +3,13 @@
 import base64
 import re
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from acme import errors
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
@@ -18,7 +20,8 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Browser, expect
 
 from bench.screens import SCREENS, walk
-from bench.screens_data import fill
+from bench.screens_data import fill, fill_zone
+from tests.interop import library, world
 from tests.web.browser import CHROMIUM, Demo, Person, chromium, come_by_link, demo, violations
 
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
@@ -148,6 +151,58 @@ def test_a_second_person_approves(made: Demo, browser: Browser, first: Person) -
     expect(other.get_by_text("nora may sign in")).to_be_visible()
     assert "nora" in made.run("user", "list")
     second.context.close()
+
+
+def test_two_people_revoke_two_hundred(made: Demo, browser: Browser, first: Person) -> None:
+    """One proposes what a query finds, the other approves by a passkey; clients see the last of them revoked."""
+    fill_zone(made.configuration, "build.test", 200)
+    second = come_by_link(browser, made.run("user", "invite", "rita", "--role", "security-officer", "--quiet", "--yes"))
+    page = first.open("/ui/revocations/new?q=san:*.build.test")
+    expect(page.get_by_role("heading", name="200 certificates, among them")).to_be_visible()
+    page.get_by_label("Reason").select_option("keyCompromise")
+    page.get_by_label("Comment").fill("the build host was broken into")
+    page.get_by_label("Type how many: 200").fill("200")
+    page.get_by_role("button", name="Propose to revoke them for ever").click()
+    expect(page.get_by_text("It waits for somebody else")).to_be_visible()
+    other = second.open("/ui/approvals")
+    other.locator("tr[data-row] a").first.click()
+    other.get_by_role("button", name="Approve with a passkey").click()
+    expect(other.get_by_text("done", exact=True)).to_be_visible()
+    seen = second.open("/ui/revocations")
+    until(lambda: seen.get_by_text("200 of 200").count(), seen.reload)
+    page = first.open("/ui/certificates?q=san:host-199.build.test")
+    page.locator("tr[data-row] a").first.click()
+    says = page.get_by_text(re.compile("revoked( for keyCompromise)? at"))
+    until(lambda: says.count() == 2, page.get_by_role("button", name="Check now").click)
+    assert not first.trouble
+    assert not second.trouble
+    second.context.close()
+
+
+def until(seen: Callable[[], object], again: Callable[[], object]) -> None:
+    """Does it again until that is seen."""
+    end = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < end, "it was not seen"
+        again()
+        time.sleep(0.5)
+
+
+def test_an_orders_failure_is_read_and_mended(first: Person, made: Demo, tmp_path: Path) -> None:
+    """The answer lies in the wrong folder: the page says what was fetched from where, and what came instead."""
+    service = world.Demo(made.folder, int(first.base.rpartition(":")[2]), 0, "")
+    client, request = library.new_account(service), pem(csr("walk.localhost")).encode()
+    (tmp_path / "elsewhere").mkdir()
+    with world.challenge_port(), world.webroot(tmp_path / "www") as wellknown:
+        with pytest.raises(errors.ValidationError):
+            library.obtain(client, request, tmp_path / "elsewhere")
+        page = first.open("/ui/acme")
+        page.get_by_role("link", name="walk.localhost").first.click()
+        expect(page.locator("main")).to_contain_text(re.compile("404.*http-01|http-01.*404", re.DOTALL))
+        assert library.obtain(client, request, wellknown)
+    page = first.open("/ui/acme")
+    expect(page.locator("tr[data-row]").first).to_contain_text(re.compile("valid.*walk.localhost", re.DOTALL))
+    assert not first.trouble
 
 
 def test_no_screen_breaks_a_rule_of_accessibility_or_of_the_content_policy(
