@@ -5,9 +5,7 @@
 
 import os
 import secrets
-import signal
 import socket
-import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +20,7 @@ from ca import logs
 from ca.authority import open_authority
 from ca.clock import Reading, at, system_clock, system_reading
 from ca.config import Config
+from ca.signals import Told, told_to_end
 from scheduler.lease import Lease
 from scheduler.run import Runner
 from scheduler.timetable import TIMETABLE, Job
@@ -38,9 +37,7 @@ STEP = 2
 
 def run(config: Config) -> None:
     """Runs the timetable until SIGTERM or SIGINT; a job that runs then is finished first."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = told_to_end()
     authority = open_authority(config)
     authority.record_start("scheduler")
     lease = Lease(authority.store, holder(), config.scheduler.lease)
@@ -57,7 +54,7 @@ def run(config: Config) -> None:
     structlog.get_logger().info("scheduler.stopped")
 
 
-def build(runner: Runner, ending: threading.Event) -> BackgroundScheduler:
+def build(runner: Runner, ending: Told) -> BackgroundScheduler:
     """APScheduler with the timetable in memory: late runs become one, no job runs beside itself.
 
     `ending` is set before it is shut down.
@@ -77,7 +74,7 @@ def build(runner: Runner, ending: threading.Event) -> BackgroundScheduler:
     return waker
 
 
-def persist(runner: Runner, job: Job, ending: threading.Event) -> None:
+def persist(runner: Runner, job: Job, ending: Told) -> None:
     """Runs a job, and again soon while it finds the signer or the database away, until its next turn or the end.
 
     It waits on its own thread: APScheduler's own ways to move a turn wait for each other while it shuts down.

@@ -22,6 +22,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
 
 from ca.errors import ConfigError, Conflict
+from ca.signals import Told
 from web import leaving
 
 CONNECTIONS = 1024
@@ -79,6 +80,7 @@ class Listener(MPServer):
             respawn_interval=2.0,
             workers_kill_timeout=10,
         )
+        self.main_loop_interrupt = Told()  # type: ignore[assignment]  # Granian's handlers set it
         if tls:
             self.on_reload(lambda: self._take(tls))
 

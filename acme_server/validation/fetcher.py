@@ -8,12 +8,10 @@ fetches run at once, as many wait, and the rest hears "busy" at once.
 
 import argparse
 import re
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event
 
 import msgspec
 import structlog
@@ -38,6 +36,7 @@ from ca.config import Config
 from ca.errors import BadName, ConfigError, Conflict
 from ca.names import is_wildcard, parse_name
 from ca.records import Name, NameKind
+from ca.signals import Told, told_to_end
 from ca.sockets import socket_address
 
 MAX_SECONDS = 60.0
@@ -49,9 +48,7 @@ _LABEL = re.compile(r"((_[a-z2-7]{16}\.)?_acme-challenge|_validation-persist)\Z"
 def run(config: Config) -> None:
     """Serves until SIGTERM or SIGINT. Raises `ConfigError` (networks, resolvers, socket) or `Conflict`."""
     fetch = Fetch.over(config)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = told_to_end()
     with listening(config.path(config.acme.validation.socket)) as listener:
         structlog.get_logger().info("fetcher.started", socket=str(listener.getsockname()))
         serve(listener, fetch, config.acme.validation.concurrency, stop)
@@ -92,7 +89,7 @@ def _make_way(path: Path) -> None:
     raise Conflict(f"Another fetcher listens at {path}.", next_step="Stop it, or set acme.validation.socket.")
 
 
-def serve(listener: socket.socket, fetch: Fetch, concurrency: int, stop: Event) -> None:
+def serve(listener: socket.socket, fetch: Fetch, concurrency: int, stop: Told) -> None:
     """Answers questions until `stop` is set. What is under way then is broken off: its asker asks again."""
     crew = Crew("fetch", concurrency, concurrency)
     listener.settimeout(0.5)

@@ -4,10 +4,8 @@ import ctypes
 import fcntl
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
-from threading import Event
 from typing import NoReturn
 
 import structlog
@@ -32,6 +30,7 @@ from ca.keys.signer.rates import configured
 from ca.keys.signer.tally import Tally
 from ca.keys.signer.wallclock import Guard, Unguarded
 from ca.keys.token import Token
+from ca.signals import told_to_end
 
 log = structlog.get_logger()
 
@@ -128,9 +127,7 @@ def _hidden(pin: str) -> str:
 
 
 def _until_told(calls: Calls) -> None:
-    stop = Event()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: stop.set())
+    stop = told_to_end()
     overdue = 0
     while not stop.wait(_WATCH_SECONDS):
         overdue = overdue + 1 if calls.overdue() else 0
