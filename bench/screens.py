@@ -34,6 +34,7 @@ SCREENS = {
     "authorities": "/ui/authorities",
     "authority": "/ui/authorities/issuing-g1",
     "publication": "/ui/publication",
+    "reports": "/ui/reports?by=profile&days=365",
     "jobs": "/ui/jobs",
     "audit": "/ui/audit",
     "approvals": "/ui/approvals",

@@ -17,6 +17,7 @@ from ca.authority.lights import Light, lights
 from ca.authority.publication import State, publication
 from ca.authority.report import Report, Revoked
 from ca.authority.searching import PAGE, EventPage, find_events
+from ca.authority.summary import Summary, summary
 from ca.authority.survey import Survey, survey
 from ca.authority.verification import Verification
 from ca.csr import CSR
@@ -171,6 +172,11 @@ class Seat:
     def survey(self) -> Survey:
         """How many certificates there are, end, were issued: see `ca.authority.survey`."""
         return survey(self._desk)
+
+    @needs(Right.SEE)
+    def summary(self, kind: str, by: str, days: int) -> Summary:
+        """A report: see `ca.authority.summary`."""
+        return summary(self._desk, kind, by, days)
 
     @needs(Right.SEE)
     def authorities(self) -> tuple[Ending, ...]:

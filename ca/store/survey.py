@@ -54,6 +54,15 @@ class Surveys(Office):
         """CRLs with revocations that are not published yet."""
         return int(self.rows("SELECT count(*) FROM shard WHERE generation > published_generation")[0][0])
 
+    def count_by(self, kind: str, column: str, start: int, end: int) -> tuple[tuple[str, int], ...]:
+        """Certificates of a kind in a span by `owner` or `profile`, the largest first.
+
+        `kind` is expiring (unrevoked, by their end), issued or revoked, by when they were. Raises `KeyError` for
+        another kind or column.
+        """
+        sql = f"SELECT {_COLUMNS[column]}, count(*) FROM certificate WHERE {_SPANS[kind]} GROUP BY 1 ORDER BY 2 DESC, 1"  # noqa: S608 - own words
+        return tuple((str(name), int(count)) for name, count in self.rows(sql, start, end))
+
     def count_events(self, start: int, actions: tuple[str, ...]) -> dict[tuple[str, int], int]:
         """Journal entries of these actions since `start`, by action and day counted from it."""
         marks = ", ".join("?" * len(actions))
@@ -61,6 +70,12 @@ class Surveys(Office):
         return {(str(name), int(day)): int(count) for name, day, count in self.rows(sql, start, start, *actions)}
 
 
+_COLUMNS = {"owner": "owner", "profile": "profile"}
+_SPANS = {
+    "expiring": "not_after >= ? AND not_after < ? AND revoked_at = 0",
+    "issued": "issued_at >= ? AND issued_at < ?",
+    "revoked": "revoked_at > 0 AND revoked_at >= ? AND revoked_at < ?",
+}
 _EXPIRING = (
     "SELECT (not_after - ?) / 86400 AS day, count(*) FROM certificate "
     "WHERE not_after >= ? AND not_after < ? AND revoked_at = 0 GROUP BY 1"

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote_plus, urlencode
 
 import pytest
 from cryptography import x509
@@ -84,6 +85,8 @@ NEEDS = {
     "authorities": Right.SEE,
     "authority": Right.SEE,
     "publication": Right.SEE,
+    "reports": Right.SEE,
+    "report_file": Right.SEE,
     "jobs": Right.SEE,
     "run_job": Right.RUN_JOBS,
     "people": Right.SEE_PEOPLE,
@@ -104,6 +107,7 @@ NEEDS = {
 
 ARGUMENTS = {
     "kind": "csv",
+    "file": "csv",
     "serial": "01",
     "filename": "icon.svg",
     "passkey_id": "x",
@@ -407,6 +411,7 @@ def test_pages_of_a_person_without_a_right_say_who_has_it(ui: Flask, authority: 
         ("/ui/publication", ("crl/issuing-g1/", "fresh", "Responder")),
         ("/ui/profiles", ("short-lived", "none: it simply ends")),
         ("/ui/connect", ("certbot", "https://localhost:8443/acme/directory", "SHA-256 of the root")),
+        ("/ui/reports", ("expiring", "by owner", "It prints as it stands")),
         ("/ui/jobs", ("No job ran yet",)),
         ("/ui/revocations", ("Revocations",)),
         ("/ui/acme", ("No order",)),
@@ -418,6 +423,37 @@ def test_a_screen_shows_what_is_there(ui: Flask, authority: Authority, path: str
     page = html.unescape(signed_in(ui, authority, "viewer").get(path).text)
     for word in words:
         assert word in page
+
+
+def test_reports_count_by_owner_and_by_profile(ui: Flask, authority: Authority) -> None:
+    for owner, validity in (("=cmd()", 5 * 86400), ("report team", 5 * 86400), ("report team", 20 * 86400)):
+        issue(authority, owner=owner, validity=validity)
+    authority.revoke(issue(authority, owner="report team", validity=86400), Reason.SUPERSEDED, OPERATOR)
+    browser = signed_in(ui, authority, "viewer")
+
+    def told(**asked: str) -> dict[str, int]:
+        found = browser.get(f"/ui/reports/summary.json?{urlencode(asked)}").get_json()
+        assert found["total"] == sum(line["count"] for line in found["lines"])
+        return {line[asked["by"]]: line["count"] for line in found["lines"]}
+
+    assert told(kind="expiring", by="owner", days="7")["report team"] == 1
+    assert told(kind="expiring", by="owner", days="30")["report team"] == 2
+    assert told(kind="issued", by="owner", days="7")["report team"] == 3
+    assert told(kind="revoked", by="owner", days="7")["report team"] == 1
+    assert told(kind="issued", by="profile", days="7")["server"] >= 4
+    csv = browser.get("/ui/reports/summary.csv?kind=issued&by=owner&days=7").text
+    assert "report team,3" in csv
+    assert "'=cmd()," in csv
+    page = html.unescape(browser.get("/ui/reports?kind=issued&by=owner&days=7").text)
+    assert 'owner:"report team"' in unquote_plus(page)
+
+
+@pytest.mark.parametrize("asked", ["kind=all", "by=serial", "days=0", "days=367", "days=x", "days=%C2%B2"])
+def test_a_report_that_there_is_not_is_refused(ui: Flask, authority: Authority, asked: str) -> None:
+    browser = signed_in(ui, authority, "viewer")
+    for path in ("/ui/reports", "/ui/reports/summary.csv"):
+        assert browser.get(f"{path}?{asked}").status_code == 400
+    assert browser.get("/ui/reports/summary.exe").status_code == 404
 
 
 def test_targets_are_shown_with_how_they_stand(authority: Authority, tmp_path: Path) -> None:

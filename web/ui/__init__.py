@@ -24,13 +24,14 @@ from web.ui import (
     people,
     profiles,
     publication,
+    reports,
     revocations,
     signing_in,
 )
 
 SCREENS = (
     *(signing_in, home, certificates, certificate, revocations, profiles, acme, connect, credentials),
-    *(hierarchy, publication, jobs, audit, approvals, people, account),
+    *(hierarchy, publication, reports, jobs, audit, approvals, people, account),
 )
 
 

@@ -40,6 +40,7 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     ("ui.profiles", "Profiles", "see"),
     ("ui.authorities", "CAs and keys", "see"),
     ("ui.publication", "CRL and OCSP", "see"),
+    ("ui.reports", "Reports", "see"),
     ("ui.jobs", "Jobs", "see"),
     ("ui.audit", "Audit", "see-journal"),
     ("ui.approvals", "Approvals", "see-people"),

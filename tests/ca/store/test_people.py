@@ -152,6 +152,11 @@ def test_counts(store: Store) -> None:
     assert store.count_expiring(NOW, 3) == {0: 1, 1: 2}
     assert store.count_unrevoked(NOW + 20) == (2, 1)
     assert store.count_revoked() == 1
+    profile, owner = made[0].profile, made[0].owner
+    assert store.count_by("expiring", "profile", NOW, NOW + 3 * DAY) == ((profile, 3),)
+    assert store.count_by("issued", "owner", 0, NOW * 2) == ((owner, 4),)
+    assert store.count_by("revoked", "profile", NOW, NOW + 1) == ((profile, 1),)
+    assert store.count_by("revoked", "profile", NOW + 1, NOW + 2) == ()
     assert store.size() >= 4
     assert store.count_stale() >= 0
     assert store.count_late(NOW * 2, 3) == 3
