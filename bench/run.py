@@ -104,6 +104,29 @@ def _pebble(run: Run, c: int) -> None:
         run.results.pop()
 
 
+def names(run: Run) -> None:
+    """Certificates of one, ten and a hundred names, and single requests, one client; beside pebble."""
+    with Certwright(run.ground).running() as target:
+        _names(run, target, (1, 10, 100), ("directory", "renewalInfo", "keyChange"))
+    with systems.pebble(run.ground) as target:
+        _names(run, target, (1, 10, 100), ("directory", "keyChange"))
+    for note in ("1 names", "10 names", "100 names", "directory", "renewalInfo", "keyChange"):
+        table(run.results, "acme", ("certwright", "pebble"), note)
+    for result in (one for one in run.results if "challenge until valid" in one["requests"]):
+        took = result["requests"]["challenge until valid"]
+        print(
+            f"{result['peer']}, {result['note']}: challenge until valid p50 {took['p50_ms']}, p99 {took['p99_ms']} ms"
+        )
+
+
+def _names(run: Run, target: Target, counts: tuple[int, ...], single: tuple[str, ...]) -> None:
+    flags = {"directory": target.flags["directory"], "dns": target.flags.get("dns", "")}
+    for count in counts:
+        run.load("acme", target, 1, f"{count} names", **flags, names=str(count), warm="1")
+    for kind in single:
+        run.load("acme", target, 1, kind, **flags, only=kind)
+
+
 def csr(run: Run) -> None:
     """One POST, one certificate; and where the time of one goes."""
     product = Certwright(run.ground)
@@ -255,7 +278,7 @@ def _cells(rows: list[Result]) -> Iterator[str]:
     yield f"{median(lambda r: r['server_cores_busy']):.2f}, {median(lambda r: r['client_cores_busy']):.2f}"
 
 
-KINDS = {"acme": acme, "ocsp": ocsp, "csr": csr, "databases": databases}
+KINDS = {"acme": acme, "names": names, "ocsp": ocsp, "csr": csr, "databases": databases}
 
 
 def main() -> None:

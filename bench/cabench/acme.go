@@ -24,7 +24,7 @@ var b64 = base64.RawURLEncoding
 
 const patience = 15 * time.Second
 
-type directory struct{ NewNonce, NewAccount, NewOrder string }
+type directory struct{ NewNonce, NewAccount, NewOrder, KeyChange, RenewalInfo string }
 
 // client is one ACME account with the nonces that the server's answers brought.
 type client struct {
@@ -57,6 +57,8 @@ func runACME(args []string) {
 	http01 := o.String("http01", "127.0.0.1:5002", "where to answer challenges")
 	dns := o.String("dns", "", "where to answer DNS (empty: nowhere)")
 	suffix := o.String("suffix", "bench.localhost", "names are unique labels under this")
+	count := o.Int("names", 1, "names of a certificate")
+	only := o.String("only", "", "one request of this kind is a unit: directory, renewalInfo or keyChange")
 	o.parse(args)
 	die(serveHTTP01(*http01))
 	die(serveDNS(*dns))
@@ -70,9 +72,23 @@ func runACME(args []string) {
 	for i := range workers {
 		c := &client{http: h, dir: dir, key: newKey()}
 		die(c.register())
-		workers[i] = func(rec *recorder) (time.Duration, error) { return c.issue(rec, name()) }
+		workers[i] = func(rec *recorder) (time.Duration, error) {
+			_, took, err := c.issue(rec, many(name, *count))
+			return took, err
+		}
+		if *only != "" {
+			workers[i] = c.single(*only, *url, name)
+		}
 	}
 	drive(o, "acme", workers)
+}
+
+func many(name func() string, count int) []string {
+	found := make([]string, count)
+	for i := range found {
+		found[i] = name()
+	}
+	return found
 }
 
 func names(suffix string) func() string {
@@ -93,8 +109,8 @@ func newHTTP(conc int) *http.Client {
 	}}
 }
 
-func makeCSR(name string, key *ecdsa.PrivateKey) []byte {
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
+func makeCSR(names []string, key *ecdsa.PrivateKey) []byte {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: names}, key)
 	die(err)
 	return der
 }
@@ -117,7 +133,10 @@ func (c *client) sign(url, nonce, payload string) string {
 	if c.account == "" {
 		who = `"jwk":` + c.jwk()
 	}
-	protected := b64.EncodeToString([]byte(fmt.Sprintf(`{"alg":"ES256",%s,"nonce":"%s","url":"%s"}`, who, nonce, url)))
+	return c.sealed(b64.EncodeToString([]byte(fmt.Sprintf(`{"alg":"ES256",%s,"nonce":"%s","url":"%s"}`, who, nonce, url))), payload)
+}
+
+func (c *client) sealed(protected, payload string) string {
 	body := b64.EncodeToString([]byte(payload))
 	digest := sha256.Sum256([]byte(protected + "." + body))
 	r, s, err := ecdsa.Sign(rand.Reader, c.key, digest[:])
@@ -184,31 +203,43 @@ func (c *client) register() error {
 }
 
 // ---- one certificate ----------------------------------------------------------------------------------------------
-func (c *client) issue(rec *recorder, name string) (time.Duration, error) {
+func (c *client) issue(rec *recorder, names []string) (*x509.Certificate, time.Duration, error) {
 	key := newKey()
-	csr := makeCSR(name, key)
+	csr := makeCSR(names, key)
 	start := time.Now()
-	place, o, err := c.newOrder(rec, name)
+	place, o, err := c.newOrder(rec, names)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	for _, url := range o.Authorizations {
 		if err := c.authorize(rec, url); err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 	}
 	if o, err = c.finalize(rec, o, place, csr); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	got, err := c.post(rec, "certificate", o.Certificate, "")
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	return time.Since(start), checkCertificate(got.body, name, key)
+	took := time.Since(start)
+	leaf, err := checkCertificate(got.body, names, key)
+	return leaf, took, err
 }
 
-func (c *client) newOrder(rec *recorder, name string) (string, *order, error) {
-	got, err := c.post(rec, "newOrder", c.dir.NewOrder, fmt.Sprintf(`{"identifiers":[{"type":"dns","value":"%s"}]}`, name))
+func (c *client) newOrder(rec *recorder, names []string) (string, *order, error) {
+	type identifier struct {
+		Type  string `json:"type"`
+		Value string `json:"value"`
+	}
+	wanted := make([]identifier, len(names))
+	for i, name := range names {
+		wanted[i] = identifier{"dns", name}
+	}
+	payload, err := json.Marshal(map[string]any{"identifiers": wanted})
+	die(err)
+	got, err := c.post(rec, "newOrder", c.dir.NewOrder, string(payload))
 	if err != nil {
 		return "", nil, err
 	}
@@ -231,9 +262,11 @@ func (c *client) authorize(rec *recorder, url string) error {
 		}
 		answers.Store(challenge.Token, c.keyAuthorization(challenge.Token))
 		defer answers.Delete(challenge.Token)
+		start := time.Now()
 		if _, err := c.post(rec, "challenge", challenge.URL, "{}"); err != nil {
 			return err
 		}
+		defer func() { rec.add("challenge until valid", time.Since(start)) }()
 		return c.poll(rec, "poll authorization", url, func(body []byte) (bool, error) {
 			a = authorization{}
 			err := json.Unmarshal(body, &a)
@@ -283,17 +316,72 @@ func (c *client) poll(rec *recorder, kind, url string, done func([]byte) (bool, 
 	return fmt.Errorf("%s: still not done after %s", kind, patience)
 }
 
-func checkCertificate(chain []byte, name string, key *ecdsa.PrivateKey) error {
+func checkCertificate(chain []byte, names []string, key *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	block, _ := pem.Decode(chain)
 	if block == nil {
-		return fmt.Errorf("no PEM: %.80s", chain)
+		return nil, fmt.Errorf("no PEM: %.80s", chain)
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if public, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || !public.Equal(&key.PublicKey) {
-		return errors.New("the certificate has another key")
+		return nil, errors.New("the certificate has another key")
 	}
-	return leaf.VerifyHostname(name)
+	for _, name := range names {
+		if err := leaf.VerifyHostname(name); err != nil {
+			return nil, err
+		}
+	}
+	return leaf, nil
+}
+
+// ---- one request --------------------------------------------------------------------------------------------------
+// single is a unit of one request; renewalInfo is asked about a certificate that was issued for it.
+func (c *client) single(kind, url string, name func() string) unit {
+	switch kind {
+	case "directory":
+		return func(rec *recorder) (time.Duration, error) { return c.get(rec, kind, url) }
+	case "renewalInfo":
+		leaf, _, err := c.issue(newRecorder(), many(name, 1))
+		die(err)
+		serial := leaf.SerialNumber.Bytes()
+		if serial[0]&0x80 != 0 {
+			serial = append([]byte{0}, serial...)
+		}
+		place := strings.TrimRight(c.dir.RenewalInfo, "/") + "/" + b64.EncodeToString(leaf.AuthorityKeyId) + "." + b64.EncodeToString(serial)
+		return func(rec *recorder) (time.Duration, error) { return c.get(rec, kind, place) }
+	case "keyChange":
+		return c.changeKey
+	}
+	die(fmt.Errorf("there is no kind %q", kind))
+	return nil
+}
+
+func (c *client) get(rec *recorder, kind, url string) (time.Duration, error) {
+	start := time.Now()
+	reply, err := c.http.Get(url)
+	if err != nil {
+		return 0, err
+	}
+	body, err := io.ReadAll(reply.Body)
+	reply.Body.Close()
+	if err == nil && reply.StatusCode != 200 {
+		err = fmt.Errorf("%s: HTTP %d %s", kind, reply.StatusCode, body)
+	}
+	return time.Since(start), err
+}
+
+// changeKey is RFC 8555 section 7.3.5: the inner JWS is by the new key and has no nonce.
+func (c *client) changeKey(rec *recorder) (time.Duration, error) {
+	next := &client{key: newKey()}
+	payload := fmt.Sprintf(`{"account":"%s","oldKey":%s}`, c.account, c.jwk())
+	protected := b64.EncodeToString([]byte(fmt.Sprintf(`{"alg":"ES256","jwk":%s,"url":"%s"}`, next.jwk(), c.dir.KeyChange)))
+	inner := next.sealed(protected, payload)
+	start := time.Now()
+	if _, err := c.post(rec, "keyChange", c.dir.KeyChange, inner); err != nil {
+		return 0, err
+	}
+	c.key = next.key
+	return time.Since(start), nil
 }

@@ -37,7 +37,7 @@ type api struct {
 
 func (a *api) issue(name string) (time.Duration, error) {
 	key := newKey()
-	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: makeCSR(name, key)})
+	csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: makeCSR([]string{name}, key)})
 	body, err := json.Marshal(map[string]string{"csr": string(csr), "profile": a.profile})
 	die(err)
 	request, err := http.NewRequest("POST", a.url, bytes.NewReader(body))
@@ -60,5 +60,6 @@ func (a *api) issue(name string) (time.Duration, error) {
 	if err := json.Unmarshal(answer, &got); err != nil {
 		return 0, err
 	}
-	return took, checkCertificate([]byte(got.Certificate), name, key)
+	_, err = checkCertificate([]byte(got.Certificate), []string{name}, key)
+	return took, err
 }
