@@ -4,6 +4,7 @@ Issue, revoke, upgrade, hold, release, revoke many, expire, take the signer away
 of shards: hypothesis draws histories and holds each against a model that is a dictionary.
 """
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -203,12 +204,16 @@ class History(RuleBasedStateMachine):
 
 
 def test_of_any_history_nothing_is_lost_and_all_agrees(hierarchy: Hierarchy, template: Path) -> None:
+    """CERTWRIGHT_HISTORIES=1000 tries a thousand, in a minute."""
     from hypothesis.stateful import run_state_machine_as_test
 
     History.hierarchy, History.template = hierarchy, template
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=int(os.environ.get("CERTWRIGHT_HISTORIES", "40")),
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )
