@@ -6,11 +6,13 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,7 +119,37 @@ def challenge_port(port: int = CHALLENGE_PORT) -> Iterator[int]:
     """Holds such a port for one client: there is one of it on a machine, and tests may run side by side."""
     with (Path(tempfile.gettempdir()) / f"certwright-port-{port}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _await_free(port)
         yield port
+
+
+def _await_free(port: int, patience: float = 30) -> None:
+    """Until one may listen there: a server that its test has ended may have workers that take a while to end."""
+    end = time.monotonic() + patience
+    while not _is_free(port):
+        assert time.monotonic() < end, f"port {port} is held by {_holders(port)}"
+        time.sleep(0.2)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        probe.listen(1)
+        return True
+    return False
+
+
+def _holders(port: int) -> list[str]:
+    """The command lines of the processes that have a socket at this local port (Linux; others are not told)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {f"socket:[{words[9]}]" for words in lines if words[1].endswith(f":{port:04X}")}
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.readlink(link) in sockets:
+                found.add((link.parents[1] / "cmdline").read_text().replace("\0", " "))
+    return sorted(found)
 
 
 @contextmanager
