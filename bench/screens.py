@@ -25,6 +25,7 @@ SCREENS = {
     "revocations": "/ui/revocations",
     "revoke-many": "/ui/revocations/new?q=san:*.pay.test",
     "issue": "/ui/issue",
+    "keymaker": "/ui/issue/here",
     "orders": "/ui/acme",
     "order": "",
     "accounts": "/ui/acme/accounts",

@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from acme import errors
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from ca.clock import system_clock
@@ -203,6 +207,67 @@ def test_an_orders_failure_is_read_and_mended(first: Person, made: Demo, tmp_pat
     page = first.open("/ui/acme")
     expect(page.locator("tr[data-row]").first).to_contain_text(re.compile("valid.*walk.localhost", re.DOTALL))
     assert not first.trouble
+
+
+def test_a_key_made_in_the_browser_leaves_it_in_a_sealed_file_alone(made: Demo, first: Person, tmp_path: Path) -> None:
+    """The file is opened by the library and by OpenSSL; what the browser sent is looked through for the key."""
+    names = ["laptop.localhost", "10.1.2.3"]
+    sent: list[str] = []
+    first.page.on("request", lambda request: sent.append(request.post_data or ""))
+    page = first.open("/ui/issue/here")
+    page.get_by_label("Names").fill("\n".join(names))
+    page.get_by_label("Profile").select_option("server")
+    page.get_by_role("button", name="Make the key").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save the PKCS #12 file").click()
+    passphrase = page.locator("#passphrase").inner_text()
+    assert saved.value.suggested_filename == "laptop.localhost.p12"
+    saved.value.save_as(tmp_path / "made.p12")
+
+    opened = pkcs12.load_pkcs12((tmp_path / "made.p12").read_bytes(), passphrase.encode())
+    assert isinstance(opened.key, ec.EllipticCurvePrivateKey)
+    assert opened.cert
+    leaf = opened.cert.certificate
+    assert leaf.public_key() == opened.key.public_key()
+    assert [
+        str(one.value) for one in leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    ] == names
+    leaf.verify_directly_issued_by(opened.additional_certs[0].certificate)
+    command = ["openssl", "pkcs12", "-in", str(tmp_path / "made.p12"), "-passin", f"pass:{passphrase}", "-noenc"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "BEGIN PRIVATE KEY" in told
+    assert "friendlyName: laptop.localhost" in told
+
+    secret = opened.key.private_numbers().private_value.to_bytes(32)
+    everything = unquote_to_bytes("\n".join(sent).replace("+", " "))
+    assert b"BEGIN CERTIFICATE REQUEST" in everything
+    for trace in (secret, base64.b64encode(secret)[:40], secret.hex().encode(), passphrase.encode()):
+        assert trace not in everything
+    page.get_by_role("link", name="The certificate's page").click()
+    expect(page.locator("main")).to_contain_text("laptop.localhost")
+    assert not first.trouble
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("ok.localhost bad..localhost", "bad..localhost"),
+        ("www.google.example", "www.google.example"),
+        ("fd00::zz", "fd00::zz is no IP address"),
+        ("fd00::0001:0.2.0.3", "fd00::1:2:3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6"),
+        ("spiffe://elsewhere.example/ann", "spiffe://elsewhere.example/ann"),
+    ],
+)
+def test_where_no_certificate_comes_for_the_browsers_key_it_says_why(first: Person, names: str, said: str) -> None:
+    page = first.open("/ui/issue/here")
+    page.get_by_label("Names").fill(names)
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.get_by_role("button", name="Make the key")).to_be_enabled()
+    assert page.get_by_label("Names").input_value() == names
+    assert all("a status of 40" in line for line in first.trouble)  # the console tells of refusals
+    first.trouble.clear()
 
 
 def test_no_screen_breaks_a_rule_of_accessibility_or_of_the_content_policy(

@@ -78,6 +78,8 @@ NEEDS = {
     "issue": Right.SEE,
     "test_csr": Right.SEE,
     "issue_csr": Right.ISSUE,
+    "keymaker": Right.ISSUE,
+    "issue_here": Right.ISSUE,
     "orders": Right.SEE,
     "accounts": Right.SEE,
     "order": Right.SEE,

@@ -1,13 +1,21 @@
-"""Profiles and the test bench: would this CSR pass, and which rule decides? And issuing what passes."""
+"""Profiles and the test bench: would this CSR pass, and which rule decides? And issuing what passes.
 
+Where the browser makes the key (`keymaker.js`), the CA gets a CSR as from everybody else, and the browser the chain.
+"""
+
+from base64 import b64encode
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from flask import Blueprint, Response, jsonify, request, url_for
 
 from ca import csr
 from ca.authority import Authority
-from ca.errors import BadRequest
-from ca.records import serial_hex
+from ca.errors import BadRequest, CAError, StepUpNeeded
+from ca.people import Right
+from ca.records import Certificate, serial_hex
+from web import problems
 from web.ui.door import field, go, seat
 from web.ui.pages import page
 
@@ -32,11 +40,35 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
     @blueprint.post("/issue")
     def issue_csr() -> Response:
         try:
-            wish = _wish()
-            made = seat().issue(wish, field("profile"), field("owner"))
+            made = _issued()
         except BadRequest as error:
             return _bench(400, error=error)
-        return go(url_for("ui.certificate", serial=serial_hex(made.serial)))
+        return go(_page_of(made))
+
+    @blueprint.get("/issue/here")
+    def keymaker() -> Response:
+        seat().demand(Right.ISSUE, fresh=True)  # now rather than when the form is sent: what it holds would be lost
+        return page("keymaker.html", **_choices())
+
+    @blueprint.post("/issue/here")
+    def issue_here() -> Response:
+        try:
+            made = _issued()
+        except StepUpNeeded:
+            raise
+        except CAError as error:
+            return problems.of_error(error)
+        chain = x509.load_pem_x509_certificates(seat().chain(made))
+        ders = [b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain]
+        return jsonify(page=_page_of(made), chain=ders)
+
+
+def _issued() -> Certificate:
+    return seat().issue(_wish(), field("profile"), field("owner"))
+
+
+def _page_of(one: Certificate) -> str:
+    return url_for("ui.certificate", serial=serial_hex(one.serial))
 
 
 def _judged() -> Response:
@@ -59,5 +91,8 @@ def _wish() -> csr.CSR:
 def _bench(status: int = 200, **more: Any) -> Response:
     """The form as it was filled in, with what is known besides."""
     filled = {"csr": field("csr", 2 * MOST), "owner": field("owner"), "profile": field("profile") or "server"}
-    choices = {"profiles": seat().profiles(), "teams": seat().person.teams}
-    return page("issue.html", status, **{**filled, **choices, **more})
+    return page("issue.html", status, **{**filled, **_choices(), **more})
+
+
+def _choices() -> dict[str, Any]:
+    return {"profiles": seat().profiles(), "teams": seat().person.teams}
