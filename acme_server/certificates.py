@@ -10,7 +10,7 @@ from werkzeug.http import parse_accept_header
 
 from acme_server import payloads
 from acme_server.desk import Answer, Asked, Desk, demand_owner
-from acme_server.errors import NotAcceptable, Unauthorized
+from acme_server.errors import NotAcceptable, RevocationNotSupported, Unauthorized
 from acme_server.strict import decode
 from ca.authority.revoke import parse_reason
 from ca.errors import NotFound
@@ -34,13 +34,18 @@ def download(desk: Desk, asked: Asked, serial: str, number: str = "0") -> Answer
     Where there are several, each leads to the others. Raises `NotFound` or `NotAcceptable`.
     """
     payloads.demand_empty(asked.payload)
-    certificate = _by_serial(desk, serial)
+    certificate = by_serial(desk, serial)
     demand_owner(asked, certificate.account)
+    return written(desk, asked, certificate, number, desk.urls.certificate(serial))
+
+
+def written(desk: Desk, asked: Asked, certificate: Certificate, number: str, url: str) -> Answer:
+    """One of its chains; they are at `url` and, from the second on, below it. Raises `NotFound` or `NotAcceptable`."""
     media_type = _media_type(asked.accept)
     found = {str(n): chain for n, chain in enumerate(desk.authority.chains(certificate))}
     if number not in found:
-        raise NotFound("There is no such chain.", next_step=f"Begin at {desk.urls.certificate(serial)}.")
-    others = tuple(desk.urls.certificate(serial, int(n)) for n in found if n != number)
+        raise NotFound("There is no such chain.", next_step=f"Begin at {url}.")
+    others = tuple(url if n == "0" else f"{url}/{n}" for n in found if n != number)
     return Answer(FORMATS[media_type](found[number]), media_type=media_type, alternates=others)
 
 
@@ -56,7 +61,8 @@ def _media_type(accept: str) -> str:
     return best
 
 
-def _by_serial(desk: Desk, serial: str) -> Certificate:
+def by_serial(desk: Desk, serial: str) -> Certificate:
+    """The certificate of a serial in hex, as URLs have it. Raises `NotFound`."""
     try:
         number = int(serial, 16)
     except ValueError:
@@ -70,10 +76,15 @@ def revoke(desk: Desk, asked: Asked) -> Answer:
     """Revokes a certificate for whoever may ask for it: the account that got it, an account that holds
     authorizations for all of its names, or the certificate's own key (A-30).
 
-    Raises `BadRevocationReason`, `AlreadyRevoked`, `Unauthorized`, or `NotFound` for a foreign certificate.
+    Raises `RevocationNotSupported` (RFC 8739 §3.1.2), `BadRevocationReason`, `AlreadyRevoked`, `Unauthorized`, or
+    `NotFound` for a foreign certificate.
     """
     wanted = payloads.read(asked.payload, payloads.Revoke)
     certificate = _known(desk, decode(wanted.certificate, "The certificate"))
+    if certificate.order and desk.courses.renews(certificate.order):
+        raise RevocationNotSupported(
+            "It renews itself: it is cancelled, not revoked.", next_step="Post the status canceled to its order."
+        )
     reason = parse_reason(wanted.reason or 0)
     actor = _actor(desk, asked, certificate)
     desk.authority.revoke(certificate, reason, actor, request_id=asked.request_id)

@@ -3,6 +3,7 @@
 from acme_server import order_log, problems
 from acme_server.desk import Desk
 from acme_server.records import Account, AccountStatus
+from acme_server.star import orders as star
 from ca.records import Actor, Event
 
 _WORDS = {AccountStatus.DEACTIVATED: "deactivated", AccountStatus.REVOKED: "revoked by this CA"}
@@ -20,6 +21,8 @@ def close(desk: Desk, account: Account, status: AccountStatus, actor: Actor, req
         desk.proofs.close(account.id)
         for order in desk.orders.open_of(account.id):
             order_log.fail(desk, order, error, actor, request_id)
+        for order_id in desk.courses.running(account.id):
+            star.end(desk, desk.orders.get(order_id), actor, error, request_id)
         detail = {"thumbprint": account.thumbprint, "status": status.value}
         event = Event("account.deactivated", actor, f"account:{account.id}", request_id=request_id, detail=detail)
         desk.journal(event)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from acme_server.courses.tables import Courses
 from acme_server.crew import Crew
 from acme_server.errors import AccountDoesNotExist, Unauthorized, UserActionRequired
 from acme_server.jwk import AccountKey
@@ -70,6 +71,7 @@ class Desk:
         self.orders = Orders(authority.store)
         self.proofs = Proofs(authority.store)
         self.renewals = Renewals(authority.store)
+        self.courses = Courses(authority.store)
 
     @property
     def config(self) -> Config:

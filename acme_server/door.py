@@ -72,7 +72,7 @@ class Door:
         """The request, once nothing about it is in doubt."""
         method, url, request_id = environ["REQUEST_METHOD"], self._url(environ), environ.get(REQUEST_ID, "")
         _demand_whole(environ)
-        if (method in ("GET", "HEAD") and route.knock is Knock.OPENLY) or route.knock.is_page(method):
+        if route.knock.is_open(method) or route.knock.is_page(method):
             return Asked(url, method, request_id=request_id, accept=environ.get("HTTP_ACCEPT", ""))
         if method != "POST":
             raise WrongMethod(f"This resource does not know {method}.", allowed=route.knock.methods)

@@ -165,6 +165,30 @@ class OrderNotReady(Denied):
     code = "acme-order-not-ready"
 
 
+class AutoRenewalCanceled(Denied):
+    """The order does not renew itself any more (RFC 8739 §3.1.2)."""
+
+    code = "acme-auto-renewal-canceled"
+
+
+class AutoRenewalExpired(Denied):
+    """The order is past its end-date (RFC 8739 §3.3)."""
+
+    code = "acme-auto-renewal-expired"
+
+
+class CancellationInvalid(BadRequest):
+    """An order is to be cancelled that is not valid (RFC 8739 §3.1.2)."""
+
+    code = "acme-cancellation-invalid"
+
+
+class RevocationNotSupported(Denied):
+    """Certificates that renew themselves are cancelled (RFC 8739 §3.1.2)."""
+
+    code = "acme-revocation-not-supported"
+
+
 class KeyInUse(Conflict):
     """Another account has this key; `account` is its URL (RFC 8555 §7.3.5)."""
 

@@ -14,6 +14,7 @@ without an intent, and of two finalizes one claims it. What ends then, ends in o
 from dataclasses import replace
 
 from acme_server import order_log, problems, renewal_info
+from acme_server.courses.tables import Course
 from acme_server.desk import Desk
 from acme_server.records import Order, OrderStatus
 from ca.errors import Abandoned, CAError, Conflict, HSMError, PossiblySigned, SigningRefused
@@ -47,6 +48,17 @@ def request_for(order: Order, public_key: bytes, request_id: str) -> IssueReques
     )
 
 
+def first_for(desk: Desk, order: Order, public_key: bytes, request_id: str) -> IssueRequest:
+    """The same; for an order that renews itself, with the life of its first certificate (RFC 8739 §3.5)."""
+    request = request_for(order, public_key, request_id)
+    if order.auto_renewal is None:
+        return request
+    now = desk.now()
+    first = max(order.auto_renewal.start, now)
+    period = order.auto_renewal.period(first, 0, now, desk.authority.profile(order.profile).backdate)
+    return replace(request, not_before=period.not_before, not_after=period.not_after)
+
+
 class _Attempt:
     """One issuance of an order: what it adds to the authority's two transactions."""
 
@@ -73,6 +85,10 @@ class _Attempt:
     def _bind(self, certificate: Certificate) -> None:
         if not self.desk.orders.bind(self.order.id, self.order.intent, serial_hex(certificate.serial)):
             raise Conflict("The order was ended before its certificate came.", next_step="Order again.")
+        terms = self.order.auto_renewal
+        if terms:
+            first = terms.first_of(certificate)
+            self.desk.courses.begin(Course(self.order.id, first, 0, terms.publication(first, 1)), terms.end)
 
 
 def issue(desk: Desk, order: Order, request: IssueRequest) -> Order:

@@ -3,11 +3,11 @@
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 from acme_server import identifiers, issuance, order_log, payloads, replacement, subdomains
 from acme_server.authorizations import REUSE_MARGIN, new_authorization, waive
+from acme_server.courses.terms import Terms
 from acme_server.desk import Answer, Asked, Desk
 from acme_server.directory import demand_profile
 from acme_server.eab.credential import Credential
@@ -17,6 +17,7 @@ from acme_server.limits import pauses, rates
 from acme_server.limits.rates import Limit
 from acme_server.orders import shown
 from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
+from acme_server.star import orders as star
 from acme_server.validation import kinds
 from ca.errors import NotFound, PolicyDenied
 from ca.profiles import Profile, certificate_period
@@ -63,7 +64,11 @@ def _limits(desk: Desk, order: Order, bound: Credential | None, renews: bool) ->
 
 def _waiver(desk: Desk, asked: Asked, order: Order, bound: Credential | None) -> Credential | None:
     """The credential that vouches for the names of this order without a proof, if there is one."""
-    if bound and bound.waives(desk.authority.profile(order.profile), asked.address, order.created_at):
+    if (
+        bound
+        and not order.auto_renewal
+        and bound.waives(desk.authority.profile(order.profile), asked.address, order.created_at)
+    ):
         return bound
     return None
 
@@ -87,13 +92,14 @@ def _wanted(desk: Desk, asked: Asked, wanted: payloads.NewOrder, directory: str,
         profile=profile_name,
         identifiers=names,
         authorizations=(),
-        not_before=_time(wanted.not_before, "notBefore"),
-        not_after=_time(wanted.not_after, "notAfter"),
+        not_before=payloads.time(wanted.not_before, "notBefore"),
+        not_after=payloads.time(wanted.not_after, "notAfter"),
         expires=now + desk.config.acme.order_life,
         created_at=now,
         replaces=wanted.replaces or "",
+        auto_renewal=_auto_renewal(desk, wanted, profile, now),
     )
-    _demand_period(order, profile, issuer, now)
+    _demand_period(desk, order, profile, issuer)
     return order
 
 
@@ -119,27 +125,22 @@ def _chosen(desk: Desk, profile: str) -> str:
         raise InvalidProfile(error.detail, next_step=error.next_step) from None
 
 
-def _time(text: str | None, member: str) -> int:
-    """Epoch seconds of RFC 3339, 0 for none. Raises `Malformed`."""
-    if not text:
-        return 0
-    refused = Malformed(f"{member} is no time of RFC 3339 in whole seconds.", next_step="Write 2030-01-02T03:04:05Z.")
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise refused from None
-    if moment.tzinfo is None or moment.microsecond or moment.year < 1971:
-        raise refused
-    return int(moment.timestamp())
+def _auto_renewal(desk: Desk, wanted: payloads.NewOrder, profile: Profile, now: int) -> Terms | None:
+    """Raises `Malformed`: notBefore and notAfter are not for orders that renew themselves (RFC 8739 §3.1.1)."""
+    if wanted.auto_renewal is None:
+        return None
+    if wanted.not_before or wanted.not_after:
+        raise Malformed("auto-renewal has a start-date and an end-date.", next_step="Leave out notBefore and notAfter.")
+    return star.wanted(desk, wanted.auto_renewal, profile, now)
 
 
-def _demand_period(order: Order, profile: Profile, issuer: Issuer, now: int) -> None:
+def _demand_period(desk: Desk, order: Order, profile: Profile, issuer: Issuer) -> None:
     """notBefore and notAfter are honoured to the second, or the order is refused now."""
-    if not (order.not_before or order.not_after):
+    if not (order.not_before or order.not_after or order.auto_renewal):
         return
-    request = issuance.request_for(order, b"", "")
+    request = issuance.first_for(desk, order, b"", "")
     try:
-        profile.period(request, now, certificate_period(issuer.certificate))
+        profile.period(request, order.created_at, certificate_period(issuer.certificate))
     except PolicyDenied as denied:
         raise Malformed(denied.detail, next_step=denied.next_step or "Leave notBefore and notAfter out.") from None
 

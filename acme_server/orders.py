@@ -2,8 +2,9 @@
 
 from acme_server import issuance, payloads, resources
 from acme_server.desk import Answer, Asked, Desk, demand_owner
-from acme_server.errors import OrderNotReady
+from acme_server.errors import Malformed, OrderNotReady
 from acme_server.records import Order, OrderStatus
+from acme_server.star import orders as star
 from acme_server.strict import decode
 from ca import csr
 from ca.errors import BadCSR, BadPublicKey, PolicyDenied
@@ -17,14 +18,19 @@ NEXT_STEPS = {
     OrderStatus.PROCESSING: "Look at it again in a moment: the certificate is being made.",
     OrderStatus.VALID: "Take the certificate at its URL in the order.",
     OrderStatus.INVALID: "Look at its error, and place a new order.",
+    OrderStatus.CANCELED: "Place a new order.",
 }
 """What an order that is not ready waits for."""
 
 
-def show(desk: Desk, asked: Asked, order_id: str) -> Answer:
-    """An order by its owner."""
-    payloads.demand_empty(asked.payload)
-    return shown(desk, _own(desk, asked, order_id))
+def show_or_cancel(desk: Desk, asked: Asked, order_id: str) -> Answer:
+    """An order by its owner: as it is (POST-as-GET), or cancelled for ever, if it renews itself (RFC 8739 §3.1.2)."""
+    order = _own(desk, asked, order_id)
+    if asked.payload and payloads.read(asked.payload, payloads.OrderUpdate).status == OrderStatus.CANCELED:
+        order = star.cancel(desk, asked, order)
+    elif asked.payload:
+        raise Malformed("Of an order nothing can be changed.", next_step="Send an empty payload (POST-as-GET).")
+    return shown(desk, order)
 
 
 def finalize(desk: Desk, asked: Asked, order_id: str) -> Answer:
@@ -35,7 +41,7 @@ def finalize(desk: Desk, asked: Asked, order_id: str) -> Answer:
     order = _own(desk, asked, order_id)
     if order.status is not OrderStatus.READY:
         raise OrderNotReady(f"The order is {order.status}.", next_step=NEXT_STEPS[order.status])
-    request = issuance.request_for(order, _public_key(asked, order), asked.request_id)
+    request = issuance.first_for(desk, order, _public_key(asked, order), asked.request_id)
     try:
         return shown(desk, issuance.issue(desk, order, request))
     except (PolicyDenied, BadPublicKey) as denied:

@@ -1,5 +1,6 @@
 """What clients send, by resource. Members that are not named here are ignored (RFC 8555 §7.3, §7.4)."""
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,14 +37,31 @@ class Identifier(msgspec.Struct, frozen=True):
     subdomains: bool = msgspec.field(name="subdomainAuthAllowed", default=False)
 
 
+class AutoRenewal(msgspec.Struct, frozen=True, rename="kebab"):
+    """RFC 8739 §3.1.1."""
+
+    end_date: str
+    lifetime: int
+    start_date: str | None = None
+    lifetime_adjust: int = 0
+    allow_certificate_get: bool = False
+
+
 class NewOrder(msgspec.Struct, frozen=True, rename="camel"):
-    """RFC 8555 §7.4, RFC 9773 §5, draft-ietf-acme-profiles §4."""
+    """RFC 8555 §7.4, RFC 9773 §5, RFC 8739 §3.1.1, draft-ietf-acme-profiles §4."""
 
     identifiers: list[Identifier]
     not_before: str | None = None
     not_after: str | None = None
     replaces: str | None = None
     profile: str | None = None
+    auto_renewal: AutoRenewal | None = msgspec.field(name="auto-renewal", default=None)
+
+
+class OrderUpdate(msgspec.Struct, frozen=True):
+    """RFC 8739 §3.1.2."""
+
+    status: str | None = None
 
 
 class NewAuthorization(msgspec.Struct, frozen=True):
@@ -89,6 +107,20 @@ def read(payload: bytes, kind: type[P]) -> P:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise Malformed(f"The payload does not fit: {error}.", next_step="See RFC 8555 §7.") from None
+
+
+def time(text: str | None, member: str) -> int:
+    """Epoch seconds of RFC 3339, 0 for none. Raises `Malformed`."""
+    if not text:
+        return 0
+    refused = Malformed(f"{member} is no time of RFC 3339 in whole seconds.", next_step="Write 2030-01-02T03:04:05Z.")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise refused from None
+    if moment.tzinfo is None or moment.microsecond or moment.year < 1971:
+        raise refused
+    return int(moment.timestamp())
 
 
 def demand_empty(payload: bytes) -> None:

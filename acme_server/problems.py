@@ -44,7 +44,11 @@ TABLE: Mapping[type[ca.CAError], tuple[str, int]] = {
     acme.InvalidProfile: ("invalidProfile", 400),
     acme.OrderNotReady: ("orderNotReady", 403),
     ca.BadCSR: ("badCSR", 400),
+    acme.AutoRenewalCanceled: ("autoRenewalCanceled", 403),
+    acme.AutoRenewalExpired: ("autoRenewalExpired", 403),
+    acme.CancellationInvalid: ("autoRenewalCancellationInvalid", 400),
     # revocation
+    acme.RevocationNotSupported: ("autoRenewalRevocationNotSupported", 403),
     ca.BadRevocationReason: ("badRevocationReason", 400),
     ca.AlreadyRevoked: ("alreadyRevoked", 400),
     # this side

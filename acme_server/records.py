@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from acme_server.courses.terms import Terms
 from ca.records import Actor, Name, NameKind
 
 
@@ -15,13 +16,17 @@ class AccountStatus(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """pending → ready → processing → valid; from each of the first three also → invalid."""
+    """pending → ready → processing → valid; from each of the first three also → invalid.
+
+    One that renews itself: valid → canceled (RFC 8739 §3.1.2).
+    """
 
     PENDING = "pending"
     READY = "ready"
     PROCESSING = "processing"
     VALID = "valid"
     INVALID = "invalid"
+    CANCELED = "canceled"
 
 
 class AuthorizationStatus(StrEnum):
@@ -75,6 +80,7 @@ class Order:
 
     In `processing`, `intent` is the issuance under way; empty, the order waits for an HSM until `due_at`
     and is issued for `public_key` (DER) then. `replaces` is the RFC 9773 identifier of a certificate, or empty.
+    An order with `auto_renewal` has the newest of its certificates.
     """
 
     id: str
@@ -93,6 +99,7 @@ class Order:
     certificate: str = ""
     due_at: int = 0
     replaces: str = ""
+    auto_renewal: Terms | None = None
 
     def at(self, now: int) -> "Order":
         """The order as of now: past its time it is invalid, whether or not a job has written so already."""

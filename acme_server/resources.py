@@ -9,7 +9,7 @@ from acme_server.records import Account, Authorization, AuthorizationStatus, Cha
 from acme_server.urls import Urls
 from acme_server.validation import kinds
 from ca.clock import rfc3339
-from ca.config import Config
+from ca.config import Config, Star
 from ca.names import is_wildcard, without_star
 from ca.records import Name
 
@@ -41,9 +41,17 @@ def _meta(config: Config, urls: Urls, profiles: Mapping[str, str]) -> Members:
         meta["website"] = config.acme.website
     if config.acme.caa == "on":
         meta["caaIdentities"] = list(urls.issuers)
+    if config.acme.star.enabled:
+        meta["auto-renewal"] = _auto_renewal(config.acme.star)
     if config.acme.subdomains:
         meta["subdomainAuthAllowed"] = True
     return meta
+
+
+def _auto_renewal(star: Star) -> Members:
+    """RFC 8739 §3.2."""
+    offered: Members = {"min-lifetime": star.min_lifetime, "max-duration": star.max_duration}
+    return offered | ({"allow-certificate-get": True} if star.allow_certificate_get else {})
 
 
 def account(row: Account, urls: Urls) -> Members:
@@ -79,9 +87,20 @@ def order(row: Order, urls: Urls) -> Members:
         members["notAfter"] = rfc3339(row.not_after)
     if row.error:
         members["error"] = msgspec.json.decode(row.error)
+    if row.auto_renewal:
+        members["auto-renewal"] = row.auto_renewal.members()
     if row.status is OrderStatus.VALID:
-        members["certificate"] = urls.certificate(row.certificate)
+        members |= _certificate(row, urls)
     return members
+
+
+def _certificate(row: Order, urls: Urls) -> Members:
+    """One that changes has another name, and a URL that does not (RFC 8739 §3.1.1)."""
+    return (
+        {"star-certificate": urls.star(row.id)}
+        if row.auto_renewal
+        else {"certificate": urls.certificate(row.certificate)}
+    )
 
 
 def authorization(row: Authorization, challenges: Sequence[Challenge], urls: Urls) -> Members:

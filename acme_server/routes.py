@@ -7,6 +7,7 @@ from enum import StrEnum
 from acme_server import accounts, authorizations, certificates, directory, explanations, new_order, orders, renewal_info
 from acme_server.desk import Answer
 from acme_server.limits import pauses
+from acme_server.star import orders as star
 from acme_server.urls import PREFIX
 from acme_server.validation import attempts
 from ca.errors import NotFound
@@ -18,6 +19,9 @@ class Knock(StrEnum):
     OPENLY = "GET, HEAD, POST"
     """Without signature by GET; by POST-as-GET too (RFC 8555 §6.3)."""
 
+    OPENLY_OR_BY_ACCOUNT = "GET, HEAD, POST with kid"
+    """The resource itself says who may GET it (RFC 8739 §3.4)."""
+
     BY_KEY = "POST with jwk"
     BY_ACCOUNT = "POST with kid"
     BY_EITHER = "POST with jwk or kid"
@@ -28,10 +32,14 @@ class Knock(StrEnum):
         """Whether that is how a person asks, without a signature."""
         return self is Knock.BY_PERSON and method in ("GET", "HEAD", "POST")
 
+    def is_open(self, method: str) -> bool:
+        """Whether it is looked at without a signature."""
+        return method in ("GET", "HEAD") and self in (Knock.OPENLY, Knock.OPENLY_OR_BY_ACCOUNT)
+
     @property
     def methods(self) -> str:
         """What an Allow header says."""
-        return "GET, HEAD, POST" if self in (Knock.OPENLY, Knock.BY_PERSON) else "POST"
+        return "GET, HEAD, POST" if self.value.startswith("GET") else "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +71,15 @@ ROUTES = (
     Route("/key-change", accounts.change_key),
     Route("/new-order", new_order.place),
     Route("/new-authz", authorizations.request),
-    Route("/order/<order_id>", orders.show),
+    Route("/order/<order_id>", orders.show_or_cancel),
     Route("/order/<order_id>/finalize", orders.finalize),
     Route("/authz/<authorization_id>", authorizations.show_or_deactivate),
     Route("/chall/<challenge_id>", authorizations.show_or_respond),
     Route("/attempt/<secret>", attempts.show, Knock.OPENLY),
     Route("/cert/<serial>", certificates.download),
     Route("/cert/<serial>/<number>", certificates.download),
+    Route("/star/<order_id>", star.download, Knock.OPENLY_OR_BY_ACCOUNT),
+    Route("/star/<order_id>/<number>", star.download, Knock.OPENLY_OR_BY_ACCOUNT),
     Route("/renewal-info/<certificate_id>", renewal_info.show, Knock.OPENLY),
     Route("/renewal-explained", explanations.renewal, Knock.OPENLY),
     Route("/limits", explanations.limits, Knock.OPENLY),

@@ -176,6 +176,7 @@ class Orders:
                 marks = ", ".join("?" * len(found))
                 self.store.change(f"DELETE FROM acme_need WHERE order_id IN ({marks})", *found)  # noqa: S608 - marks
                 self.store.change(f"{_FREE_REPLACED} ({marks}))", *found)
+                self.store.change(f"DELETE FROM acme_star WHERE order_id IN ({marks})", *found)  # noqa: S608 - marks
                 self.store.change(f"DELETE FROM acme_order WHERE id IN ({marks})", *found)  # noqa: S608 - marks
         return len(found)
 
@@ -357,8 +358,8 @@ _BUSIEST = (  # bounded: there is no index of times, and this is asked in an inc
     "AND issued_at >= ? GROUP BY issued_at / 60 ORDER BY COUNT(*) DESC LIMIT 1"
 )
 _FINISHED_ORDERS = (
-    "SELECT id FROM acme_order WHERE (status = 'valid' AND expires < ?) OR (status = 'invalid' AND expires < ?) "
-    "ORDER BY id LIMIT ? {for_update}"
+    "SELECT id FROM acme_order WHERE (status IN ('valid', 'canceled') AND expires < ?) "
+    "OR (status = 'invalid' AND expires < ?) ORDER BY id LIMIT ? {for_update}"
 )
 _FREE_REPLACED = (
     "DELETE FROM acme_replacement WHERE order_id IN (SELECT id FROM acme_order WHERE status = 'invalid' AND id IN"

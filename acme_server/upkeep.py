@@ -55,7 +55,7 @@ def _settle(desk: Desk, order: Order) -> _End:
 def _issue(desk: Desk, order: Order) -> _End:
     """The next try of an order that waits: nothing was signed for it yet."""
     try:
-        tried = issuance.issue(desk, order, issuance.request_for(order, order.public_key, ""))
+        tried = issuance.issue(desk, order, issuance.first_for(desk, order, order.public_key, ""))
     except Unavailable:
         raise
     except PolicyDenied as denied:

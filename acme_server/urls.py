@@ -75,9 +75,13 @@ class Urls:
         """A try of a challenge, for whoever has the URL."""
         return self.resource(f"attempt/{secret}")
 
-    def certificate(self, serial: str, chain: int = 0) -> str:
-        """A certificate by its serial in hex, with one of its chains."""
-        return self.resource(f"cert/{serial}" + (f"/{chain}" if chain else ""))
+    def certificate(self, serial: str) -> str:
+        """A certificate by its serial in hex; its other chains are below that."""
+        return self.resource(f"cert/{serial}")
+
+    def star(self, order: str) -> str:
+        """The certificate of an order that renews itself: always the newest."""
+        return self.resource(f"star/{order}")
 
     def _in(self, profile: str, name: str) -> str:
         return self.resource(f"{profile}/{name}" if profile else name)

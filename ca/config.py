@@ -196,6 +196,15 @@ class Validation(Section):
 ChallengeType = Literal["http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01"]
 
 
+class Star(Section):
+    """Short-term certificates that renew themselves (RFC 8739)."""
+
+    enabled: bool = Field(False, description="whether an order may renew itself")
+    min_lifetime: Seconds = Field(86400, description="shortest lifetime of one certificate", ge=600)
+    max_duration: Seconds = Field(365 * 86400, description="longest time for which an order renews itself", ge=3600)
+    allow_certificate_get: bool = Field(False, description="a client may open its certificate to everybody")
+
+
 class ACME(Section):
     """The ACME server."""
 
@@ -219,6 +228,7 @@ class ACME(Section):
     caa: Literal["off", "on"] = Field("off", description="whether CAA records of a name are obeyed (RFC 8659, 8657)")
     caa_identities: list[str] = Field([], description="names of this CA in the DNS; empty: server.public_url's host")
     subdomains: bool = Field(False, description="a proof by DNS may count for all below a domain (RFC 9444)")
+    star: Star = Star()
     validation: Validation = Validation()
 
 

@@ -113,6 +113,11 @@ def sweep_orders(authority: Authority, _fence: int) -> Report:
     return acme_server.sweep_orders(authority)
 
 
+def renew_stars(authority: Authority, _fence: int) -> Report:
+    """Makes the next certificates of ACME orders that renew themselves."""
+    return acme_server.renew_stars(authority)
+
+
 def take_survey(authority: Authority, _fence: int) -> Report:
     """Counts certificates for the first page of a large CA."""
     return survey.take_survey(authority)

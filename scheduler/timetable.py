@@ -40,6 +40,7 @@ TIMETABLE: tuple[Job, ...] = (
     Job("probe_freshness", "scheduler.probe", jobs.probe_freshness),
     Job("sweep_intents", "scheduler.sweep", jobs.sweep_intents),
     Job("sweep_orders", "scheduler.sweep", jobs.sweep_orders),
+    Job("renew_stars", "scheduler.sweep", jobs.renew_stars),
     Job("sweep_challenges", "scheduler.sweep", jobs.sweep_challenges),
     Job("renew_responders", "scheduler.renewals", jobs.renew_responders),
     Job("reconcile_ledger", "scheduler.reconcile", jobs.reconcile_ledger),

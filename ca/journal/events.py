@@ -42,6 +42,7 @@ EVENTS: Mapping[str, str] = {
     "key.state-changed": "A key moved in its life cycle.",
     "ledger.differed": "Reconciliation found what the records do not explain; told again when it finds something else.",
     "ocsp.skipped": "One record's OCSP answer could not be made and was skipped.",
+    "order.canceled": "An ACME order renews itself no more: by its owner, or because what it stood on fell away.",
     "order.created": "An ACME order was placed.",
     "order.invalid": "An ACME order failed or expired.",
     "job.run-by-hand": "A person had a job run out of turn.",

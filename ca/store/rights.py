@@ -70,6 +70,7 @@ RIGHTS: Mapping[str, str] = {
     "acme_eab": "SELECT, INSERT, UPDATE (accounts, revoked_at)",
     "acme_limit": "SELECT, INSERT, UPDATE, DELETE",
     "acme_pause": "SELECT, INSERT, UPDATE, DELETE",
+    "acme_star": "SELECT, INSERT, UPDATE, DELETE",
     "acme_renewal": "SELECT, INSERT, UPDATE, DELETE",
     "acme_replacement": "SELECT, INSERT, UPDATE, DELETE",
 }

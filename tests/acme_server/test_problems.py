@@ -19,6 +19,8 @@ TYPES = {
     "invalidContact", "malformed", "orderNotReady", "rateLimited", "rejectedIdentifier", "serverInternal", "tls",
     "unauthorized", "unsupportedContact", "unsupportedIdentifier", "userActionRequired",
     "alreadyReplaced", "invalidProfile",  # RFC 9773, draft-ietf-acme-profiles
+    "autoRenewalCanceled", "autoRenewalExpired", "autoRenewalCancellationInvalid",  # RFC 8739
+    "autoRenewalRevocationNotSupported",
 }  # fmt: skip
 
 
