@@ -154,24 +154,7 @@ def measure(run: Run, estate: Estate, target: systems.Target, count: int, post: 
 def _cells(count: int, target: systems.Target, get: Result, post: Result, p99: str) -> list[str]:
     cpu = f"{get['server_cpu_ms_per_unit']:.3f}, {post['server_cpu_ms_per_unit']:.3f}"
     rates = (f"{get['per_second']:,.0f}", f"{post['per_second']:,.0f}")
-    return [target.name, f"{count:,}", *rates, cpu, p99, _memory(target), target.flags.get("start", "")]
-
-
-def _memory(target: systems.Target) -> str:
-    """Proportional MiB of all its processes, and of the largest."""
-    pids = [pid for root in target.pids for pid in (root, *_children(root))]
-    sizes = [_pss(pid) for pid in pids]
-    return f"{sum(sizes):.0f} ({max(sizes):.0f})"
-
-
-def _children(pid: int) -> list[int]:
-    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [one for child in found for one in (child, *_children(child))]
-
-
-def _pss(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+    return [target.name, f"{count:,}", *rates, cpu, p99, systems.memory(target), target.flags.get("start", "")]
 
 
 def compare(run: Run, estate: Estate) -> Iterator[list[str]]:

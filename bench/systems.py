@@ -57,6 +57,23 @@ class Target:
     enter: tuple[str, ...] = ()
 
 
+def memory(target: Target) -> str:
+    """Proportional MiB of all its processes, and of the largest."""
+    pids = [pid for root in target.pids for pid in (root, *_children(root))]
+    sizes = [_pss(pid) for pid in pids]
+    return f"{sum(sizes):.0f} ({max(sizes):.0f})"
+
+
+def _children(pid: int) -> list[int]:
+    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [one for child in found for one in (child, *_children(child))]
+
+
+def _pss(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -89,11 +89,12 @@ class Skew:
 
 def skew(reading: Reading, trust: Trust) -> Skew:
     """The skew that counts: against the boot clock either way, against what is written down only backwards."""
-    behind = Skew(min(0, reading.wall - trust.last), f"the last time that was written down, {rfc3339(trust.last)}")
-    if reading.boot_id != trust.anchor.boot_id:
-        return behind
-    stepped = Skew(reading.wall - _due(reading, trust.anchor), "the clock that counts from the machine's start")
-    return behind if stepped.sound and not behind.sound else stepped
+    behind = min(0, reading.wall - trust.last)
+    if reading.boot_id == trust.anchor.boot_id:
+        stepped = Skew(reading.wall - _due(reading, trust.anchor), "the clock that counts from the machine's start")
+        if not stepped.sound or -behind <= LARGEST_SKEW:
+            return stepped
+    return Skew(behind, f"the last time that was written down, {rfc3339(trust.last)}")
 
 
 def best(reading: Reading, trust: Trust) -> int:

@@ -56,8 +56,9 @@ class WallClock:
         if self._look is None:
             return self._clock()
         reading = self._look()
-        if not skew(reading, self._trust).sound:
-            self._refresh(reading)
+        if skew(reading, self._trust).sound:  # asked for at every turn
+            return reading.wall
+        self._refresh(reading)
         return best(reading, self._trust)
 
     def demand(self) -> None:
