@@ -37,6 +37,7 @@ SCREENS = {
     "publication": "/ui/publication",
     "reports": "/ui/reports?by=profile&days=365",
     "jobs": "/ui/jobs",
+    "notices": "/ui/notices",
     "audit": "/ui/audit",
     "approvals": "/ui/approvals",
     "proposal": "",

@@ -23,6 +23,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from ca.channels import AnyChannel, ChannelName
 from ca.destinations import AnyTarget, TargetName
 from ca.endpoints import (
     DatabaseURL,
@@ -52,6 +53,7 @@ SECURITY_KEYS = (
     "profiles",
     "backup.recipients",
     "targets",
+    "channels",
 )
 
 
@@ -254,6 +256,13 @@ class Backup(Section):
     max_age: Seconds = Field(2 * 86400, description="age of the last backup from which the doctor warns", ge=3600)
 
 
+class Notify(Section):
+    """What people are told by the channels, and how often."""
+
+    ending: Seconds = Field(14 * 86400, description="tell of certificates that end so soon; of short ones later")
+    again: Seconds = Field(86400, description="how often the same is told while it lasts", ge=3600)
+
+
 class Scheduler(Section):
     """How often jobs look whether something is due."""
 
@@ -262,6 +271,7 @@ class Scheduler(Section):
     renewals: Seconds = Field(300, description="look for own certificates and responders to renew", ge=1)
     expiry: Seconds = Field(300, description="expire orders, authorizations, nonces, idempotency keys", ge=1)
     targets: Seconds = Field(5, description="send to publication targets what is new", ge=1)
+    notices: Seconds = Field(60, description="look for what people have to be told", ge=1)
     masses: Seconds = Field(2, description="take up mass revocations", ge=1)
     probe: Seconds = Field(300, description="fetch what relying parties fetch, and see how fresh it is", ge=10)
     reconcile: Seconds = Field(6 * 3600, description="hold the signer's ledger against the records", ge=60)
@@ -318,9 +328,11 @@ class Config(BaseSettings):
     ui: UI = UI()
     audit: Audit = Audit()
     backup: Backup = Backup()
+    notify: Notify = Notify()
     scheduler: Scheduler = Scheduler()
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
     targets: dict[TargetName, AnyTarget] = {}
+    channels: dict[ChannelName, AnyChannel] = {}
     _root: Path = PrivateAttr(Path("."))
     _file: Path = PrivateAttr(Path("certwright.toml"))
 

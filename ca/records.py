@@ -286,6 +286,34 @@ class Stopwatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that people are told by a channel, once for each `key`. `lines` are text, `link` a page of the UI.
+
+    It is sent when `sent_at` is above 0, waits for `due_at` while that is, and was given up otherwise; `trouble` says
+    what was in the way last.
+    """
+
+    id: str
+    channel: str
+    kind: str
+    owner: str
+    key: str
+    title: str
+    lines: tuple[str, ...]
+    link: str
+    created_at: int
+    due_at: int
+    sent_at: int = 0
+    failures: int = 0
+    trouble: str = ""
+
+    @property
+    def state(self) -> str:
+        """sent, waiting or failed."""
+        return "sent" if self.sent_at else "waiting" if self.due_at else "failed"
+
+
+@dataclass(frozen=True, slots=True)
 class MassRevocation:
     """The revocation of all that a query finds. `state` is running, done or stopped; `cursor` says where it stands.
 

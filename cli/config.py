@@ -72,13 +72,13 @@ class Key:
 
 
 def described(model: "type[BaseModel]", prefix: str = "") -> Iterator[Key]:
-    """Every key below a model, in the order of its definition; profiles and targets are tables of their own."""
+    """Every key below a model, in the order of its definition, without the tables by name."""
     defaults = model.model_construct().model_dump(mode="json")
     for name, field in model.model_fields.items():
         narrower = getattr(field.annotation, "model_fields", None)
         if narrower is not None and isinstance(field.annotation, type):
             yield from described(field.annotation, f"{prefix}{name}.")
-        elif prefix + name not in ("profiles", "targets"):
+        elif prefix + name not in ("profiles", "targets", "channels"):
             yield Key(prefix + name, field, defaults.get(name), field.description or "")
 
 

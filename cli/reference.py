@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from acme_server.validation.causes import MEANINGS
 from ca import errors
+from ca.channels import CHANNELS
 from ca.config import SECURITY_KEYS, Config, ProfileConfig
 from ca.destinations import TARGETS
 from ca.journal.events import EVENTS
@@ -90,6 +91,11 @@ def targets() -> str:
     return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in TARGETS)
 
 
+def channels() -> str:
+    """The keys of each kind of channel."""
+    return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in CHANNELS)
+
+
 def _keys(model: type[BaseModel]) -> str:
     rows = [(f"`{one.key}`", _kind(one.field), _default(one), one.meaning) for one in described(model)]
     return table(("key", "type", "default", "meaning"), rows)
@@ -157,6 +163,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "security": security,
     "profile": profile,
     "targets": targets,
+    "channels": channels,
     "errors": problems,
     "events": events,
     "causes": causes,

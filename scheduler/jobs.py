@@ -8,7 +8,7 @@ from functools import partial
 import acme_server
 from acme_server import validation
 from ca import publish
-from ca.authority import Authority, Report, survey
+from ca.authority import Authority, Report, notices, survey
 from ca.ceremony.spares import publish_due_spares
 from ca.errors import HSMError
 from ca.store import TargetState
@@ -126,6 +126,16 @@ def take_survey(authority: Authority, _fence: int) -> Report:
 def sweep_challenges(authority: Authority, _fence: int) -> Report:
     """Sends challenges again whose answer did not come in time."""
     return validation.sweep(authority)
+
+
+def collect_notices(authority: Authority, _fence: int) -> Report:
+    """Writes down what people have to be told."""
+    return notices.collect(authority)
+
+
+def send_notices(authority: Authority, _fence: int) -> Report:
+    """Tells them."""
+    return notices.send(authority)
 
 
 def feed_publications(authority: Authority, _fence: int) -> Report:

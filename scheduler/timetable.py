@@ -48,6 +48,8 @@ TIMETABLE: tuple[Job, ...] = (
     Job("feed_publications", "scheduler.ocsp", jobs.feed_publications, everywhere=True, timeless=True),
     Job("feed_folders", "scheduler.targets", jobs.feed_folders, everywhere=True, timeless=True),
     Job("feed_targets", "scheduler.targets", jobs.feed_targets, timeless=True),
+    Job("collect_notices", "scheduler.notices", jobs.collect_notices),
+    Job("send_notices", "scheduler.targets", jobs.send_notices),
     Job("watch_signer", "scheduler.sweep", jobs.watch_signer, everywhere=True, timeless=True),
     Job("drop_answers", "scheduler.reconcile", jobs.drop_answers, everywhere=True),
     Job("take_survey", "scheduler.ocsp", jobs.take_survey),

@@ -41,6 +41,7 @@ EVENTS: Mapping[str, str] = {
     "key.generated": "A key was made in a token; its attributes were read back.",
     "key.state-changed": "A key moved in its life cycle.",
     "ledger.differed": "Reconciliation found what the records do not explain; told again when it finds something else.",
+    "notice.tried": "Somebody had a channel of notices tried.",
     "ocsp.skipped": "One record's OCSP answer could not be made and was skipped.",
     "order.canceled": "An ACME order renews itself no more: by its owner, or because what it stood on fell away.",
     "order.created": "An ACME order was placed.",

@@ -44,6 +44,7 @@ RIGHTS: Mapping[str, str] = {
     "publication": f"{_CHANGE}, DELETE",  # of OCSP answers alone, by a policy: CRLs stay
     "counter": "SELECT, UPDATE",
     "target": _CHANGE,
+    "notice": "SELECT, INSERT, UPDATE (due_at, sent_at, failures, trouble), DELETE",
     # access
     "api_token": "SELECT, INSERT, UPDATE (revoked_at, last_used)",
     "idempotency": "SELECT, INSERT, UPDATE, DELETE",

@@ -16,6 +16,7 @@ from ca.store.lists import Lists
 from ca.store.marks import Marks
 from ca.store.masses import Masses
 from ca.store.migrate import waiting
+from ca.store.notices import Notices
 from ca.store.people import People
 from ca.store.proposals import Proposals
 from ca.store.publications import Publications
@@ -45,6 +46,7 @@ class Store(
     Stopwatches,
     Publications,
     Targets,
+    Notices,
     Blocklist,
     Tokens,
     People,

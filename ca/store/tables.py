@@ -9,6 +9,7 @@ from ca.records import (
     Issuer,
     Key,
     MassRevocation,
+    Notice,
     Publication,
     Responder,
     Revocation,
@@ -29,6 +30,7 @@ MASS_REVOCATION = Shape("mass_revocation", MassRevocation)
 SHARD = Shape("shard", ShardState)
 OCSP = Shape("ocsp", OcspMark)
 PUBLICATION = Shape("publication", Publication)
+NOTICE = Shape("notice", Notice)
 TARGET = Shape("target", TargetState)
 EVENT = Shape("event", EventRow)
 PERSONAL = Shape("event_personal", Personal)

@@ -4,7 +4,6 @@ Redirects are not followed, a wait is bounded, and of what is answered no more i
 """
 
 import re
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +14,7 @@ import urllib3
 
 from ca.clock import Clock
 from ca.errors import Unavailable
+from ca.secretfile import word
 from ca.targets.items import Item
 from ca.targets.sigv4 import Credentials, signed
 
@@ -23,9 +23,6 @@ SECONDS = 30.0
 
 _ABREAST = 8
 _MOST = 4096
-_OTHERS = 0o037
-"""What a secret's file must not allow: systemd lets the unit's user read by an ACL, which shows as the group's r."""
-
 Authorize = Callable[[str, Mapping[str, str], bytes], Mapping[str, str]]
 """The headers of a PUT by its path, its headers and its body."""
 
@@ -97,27 +94,11 @@ def _code(said: bytes) -> str:
 
 def bearer(token_file: Path | None) -> Authorize:
     """With the token in a file (RFC 6750); without a file, as anybody. Raises `Unavailable`."""
-    token = {"Authorization": f"Bearer {_secret(token_file)}"} if token_file else {}
+    token = {"Authorization": f"Bearer {word(token_file)}"} if token_file else {}
     return lambda _path, headers, _body: {**headers, **token}
 
 
 def s3(access_key: str, secret_file: Path, region: str, clock: Clock) -> Authorize:
     """Signed with a key of the bucket's owner, whose secret is in a file. Raises `Unavailable`."""
-    credentials = Credentials(access_key, _secret(secret_file), region)
+    credentials = Credentials(access_key, word(secret_file), region)
     return lambda path, headers, body: signed(credentials, path, headers, body, clock())
-
-
-def _secret(file: Path) -> str:
-    """Its text is in no message."""
-    try:
-        if stat.S_IMODE(file.stat().st_mode) & _OTHERS:
-            raise Unavailable(f"Others can read the secret in {file}.", next_step=f"Run: chmod 600 {file}")
-        secret = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
-        raise Unavailable(
-            f"The secret in {file} cannot be read: {why}.", next_step="Put it there, owned by the scheduler's user."
-        ) from None
-    if not re.fullmatch(r"[!-~]+", secret):
-        raise Unavailable(f"{file} does not hold one word.", next_step="Write the secret alone into it.")
-    return secret

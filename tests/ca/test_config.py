@@ -22,6 +22,7 @@ VALUES: dict[str, object] = {
     "server.trusted_proxies": ["0.0.0.0/0"],
     "backup.recipients": ["age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq"],
     "targets": {"mine": {"kind": "folder", "path": "/tmp/mine"}},
+    "channels": {"mine": {"kind": "chat", "url_file": "/tmp/mine"}},
     "profiles": {"server": {"permitted_names": ["**.example"]}},
 }
 

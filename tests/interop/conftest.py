@@ -10,6 +10,7 @@ from tests.interop import world
 from tests.interop.names import Names
 from tests.interop.names import names as world_of_names
 from tests.interop.relying import RelyingParty
+from tests.web_server import Site, web_server
 
 TARGETS = {
     "plain": {"kind": "folder", "path": "plain"},
@@ -25,9 +26,22 @@ def names() -> Iterator[Names]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, names: Names) -> Iterator[world.Demo]:
+def receiver() -> Iterator[Site]:
+    """The web server to which the demo's channel `hook` posts."""
+    with web_server() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, names: Names, receiver: Site) -> Iterator[world.Demo]:
     """One running demo for all client tests of this session."""
-    more = {**names.environment, "CERTWRIGHT_TARGETS": json.dumps(TARGETS), "CERTWRIGHT_SCHEDULER__TARGETS": "1s"}
+    hook = {"kind": "webhook", "url": receiver.url, "secret_file": "hook.secret"}
+    more = {
+        **names.environment,
+        "CERTWRIGHT_TARGETS": json.dumps(TARGETS),
+        "CERTWRIGHT_CHANNELS": json.dumps({"hook": hook}),
+        "CERTWRIGHT_SCHEDULER__TARGETS": "1s",
+    }
     with world.demo(tmp_path_factory.mktemp("product") / "demo", **more) as running:
         yield running
 

@@ -17,6 +17,7 @@ from flask import Flask
 from ca.authority import Authority
 from ca.authority.seat import Seat
 from ca.authority.survey import count, survey, take_survey
+from ca.channels import ChatChannel
 from ca.config import Config
 from ca.people import ROLES, Right
 from ca.records import Certificate, Reason, serial_hex
@@ -91,6 +92,8 @@ NEEDS = {
     "report_file": Right.SEE,
     "jobs": Right.SEE,
     "run_job": Right.RUN_JOBS,
+    "told": Right.SEE,
+    "try_channel": Right.RUN_JOBS,
     "people": Right.SEE_PEOPLE,
     "propose_person": Right.MANAGE_PEOPLE,
     "disable": Right.MANAGE_PEOPLE,
@@ -118,6 +121,7 @@ ARGUMENTS = {
     "order_id": "x",
     "proposal_id": "x",
     "name": "nobody",
+    "channel": "nowhere",
     "mass_id": "x",
     "token_id": "x",
     "credential_id": "x",
@@ -528,3 +532,26 @@ def test_tokens_and_bindings_are_shown_and_ended(ui: Flask, authority: Authority
     assert "/credentials/tokens/" not in page
     assert f"/bindings/{credential.id}/end" not in page
     assert browser.post("/ui/credentials/bindings/nobody/end").status_code == 404
+
+
+# --- notices ------------------------------------------------------------------------------------
+
+
+def test_what_people_were_told_is_shown_and_its_trouble_to_those_who_run_the_ca(
+    ui: Flask, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = ChatChannel(kind="chat", url_file=Path("/secret/place"), owners=["<b>pay</b>"])
+    monkeypatch.setitem(authority.config.__dict__, "channels", {"room": room})
+    operator, viewer = signed_in(ui, authority, "operator"), signed_in(ui, authority, "viewer")
+    assert "Nothing was told yet" in viewer.get("/ui/notices").text
+    assert "within seconds" in operator.post("/ui/notices/room/test").text
+    assert viewer.post("/ui/notices/room/test").status_code == 403
+    assert operator.post("/ui/notices/cellar/test").status_code == 404
+    [notice] = authority.store.notices(10)
+    authority.store.notice_failed(notice.id, "/secret/place is not there", 1)
+    assert "/secret/place" in operator.get("/ui/notices").text
+    shown = viewer.get("/ui/notices").text
+    assert "/secret/place" not in shown
+    assert "had this channel (room) tried" in shown
+    assert "&lt;b&gt;pay&lt;/b&gt;" in shown
+    assert authority.store.newest("channel:room")[0].action == "notice.tried"

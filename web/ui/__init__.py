@@ -20,6 +20,7 @@ from web.ui import (
     hierarchy,
     home,
     jobs,
+    notices,
     pages,
     people,
     profiles,
@@ -31,7 +32,7 @@ from web.ui import (
 
 SCREENS = (
     *(signing_in, home, certificates, certificate, revocations, profiles, acme, connect, credentials),
-    *(hierarchy, publication, reports, jobs, audit, approvals, people, account),
+    *(hierarchy, publication, reports, jobs, notices, audit, approvals, people, account),
 )
 
 

@@ -42,6 +42,7 @@ SCREENS: tuple[tuple[str, str, str], ...] = (
     ("ui.publication", "CRL and OCSP", "see"),
     ("ui.reports", "Reports", "see"),
     ("ui.jobs", "Jobs", "see"),
+    ("ui.told", "Notices", "see"),
     ("ui.audit", "Audit", "see-journal"),
     ("ui.approvals", "Approvals", "see-people"),
     ("ui.people", "People", "see-people"),
