@@ -8,6 +8,7 @@ keys (`SECURITY_KEYS`) come from the file alone: an environment variable for one
 import difflib
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ from ca.endpoints import (
     Resolver,
 )
 from ca.errors import ConfigError
+from ca.people import ROLES
 from ca.sections import Seconds, Section
 
 SECURITY_KEYS = (
@@ -54,6 +56,7 @@ SECURITY_KEYS = (
     "backup.recipients",
     "targets",
     "channels",
+    "ui.oidc",
 )
 
 
@@ -234,11 +237,39 @@ class ACME(Section):
     validation: Validation = Validation()
 
 
+class OIDC(Section):
+    """Signing in at a provider of OpenID Connect. Off without an issuer."""
+
+    issuer: PageIfAny = Field("", description="the provider, as its tokens name it; https, or on this machine")
+    client_id: str = Field("", description="who this service is there")
+    client_secret_file: Path = Field(Path("secrets/oidc"), description="file with the secret of that client")
+    scopes: list[str] = Field(["openid", "profile"], description="what is asked for")
+    name_claim: str = Field(
+        "preferred_username", description="the claim with a person's name here; never changed later"
+    )
+    groups_claim: str = Field("groups", description="the claim with a person's groups")
+    roles: dict[str, list[str]] = Field({}, description="by role the groups that have it; in no group: no entry")
+    teams: dict[str, list[str]] = Field({}, description="by team the groups that are in it")
+    ca_file: Path | None = Field(None, description="PEM of the roots that vouch for it; none: the system's")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "OIDC":
+        if self.issuer and not re.match(r"https://|http://(localhost|127(\.\d+){3})([:/]|$)", self.issuer):
+            raise ValueError("the issuer would be read on the way: write https://")
+        if self.issuer and not (self.client_id and self.roles):
+            raise ValueError("an issuer needs client_id, and roles: in no group is no entry")
+        unknown = sorted(set(self.roles) - set(ROLES))
+        if unknown:
+            raise ValueError(f"roles: {unknown[0]} is none of {', '.join(ROLES)}")
+        return self
+
+
 class UI(Section):
     """Signing in at the web UI."""
 
     session_idle: Seconds = Field(1800, description="a sign-in that lies idle for so long ends", ge=60, le=86400)
     session_life: Seconds = Field(12 * 3600, description="a sign-in ends after so long, used or not", ge=300, le=86400)
+    oidc: OIDC = OIDC()
     fresh: Seconds = Field(300, description="how long a proof counts for dangerous acts", ge=10, le=3600)
 
 

@@ -68,6 +68,7 @@ class Person:
 
     `password` is an argon2id hash, `totp` the one-time-password secret sealed under the password; both empty for
     people with passkeys alone. `totp_step` is the last step that was used. `teams` own certificates by their `owner`.
+    `subject` is who he is at a provider of OpenID Connect, which then says his roles and teams; empty for others.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Person:
     password: str = ""
     totp: bytes = b""
     totp_step: int = 0
+    subject: str = ""
 
     @property
     def rights(self) -> frozenset[Right]:
@@ -109,7 +111,7 @@ class Passkey:
 class SignIn:
     """One sign-in that holds until `expires_at`, until it lay idle, or until it is ended.
 
-    `method` is link, password or passkey; `fresh_at` is when its person last proved to be there.
+    `method` is link, password, passkey or oidc; `fresh_at` is when its person last proved to be there.
     """
 
     id: str

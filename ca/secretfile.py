@@ -27,7 +27,7 @@ def words(file: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise Unavailable(
-            f"The secret in {file} cannot be read: {why}.", next_step="Put it there, owned by the scheduler's user."
+            f"The secret in {file} cannot be read: {why}.", next_step="Put it there, owned by the user that reads it."
         ) from None
     found = text.split("\n")
     if not all(re.fullmatch(r"[!-~]+", one.strip()) for one in found):

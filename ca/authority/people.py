@@ -28,11 +28,15 @@ class Link:
     expires_at: int
 
 
-def invite(desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...], actor: Actor) -> Person:
-    """Lets somebody sign in. Raises `BadRequest` for name or role, `Conflict` for a name that was ever taken."""
+def invite(
+    desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...], actor: Actor, subject: str = ""
+) -> Person:
+    """Lets somebody sign in, with a `subject` by the provider. Raises `BadRequest` for name or role, `Conflict` for a
+    name that was ever taken.
+    """
     check_name(name)
     now = desk.clock()
-    person = Person(name, parse_roles(roles), check_teams(teams), now, str(actor), now, str(actor))
+    person = Person(name, parse_roles(roles), check_teams(teams), now, str(actor), now, str(actor), subject=subject)
     try:
         with desk.store.transaction():
             desk.store.add_person(person)
@@ -47,6 +51,8 @@ def invite(desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...]
 def make_link(desk: Desk, name: str, actor: Actor) -> Link:
     """A link by which that person signs in once, within 15 minutes; older ones end. Raises `NotFound`, `Conflict`."""
     person = desk.store.person(name)
+    if person.subject:
+        raise Conflict(f"{name} signs in at the provider.", next_step="Put him into a group there.")
     if person.disabled_at:
         raise Conflict(f"{name} is shut out.", next_step=f"Let him in again: certwright user enable {name}")
     token = secrets.token_urlsafe(32)

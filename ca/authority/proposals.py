@@ -144,6 +144,11 @@ def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
             f"{proposal.proposed_by} gave {person.id} his roles less than a day ago.",
             next_step="Ask somebody else, or wait a day.",
         )
+    if lately and person.subject:  # nobody knows who put him into a group
+        raise Denied(
+            f"The provider gave {person.id} his roles less than a day ago.",
+            next_step="Ask somebody else, or wait a day.",
+        )
 
 
 def _demand_approved(desk: Desk, proposal: Proposal) -> None:

@@ -1,5 +1,7 @@
 """Signing in: a one-time link, a passkey, or a password with a one-time password; and what a sign-in is good for.
 
+The fourth way is `ca.authority.sign_on`.
+
 Each sign-in has a fresh secret of 256 bits, kept by the browser as a cookie and here as its SHA-256. Whoever has no
 passkey and no password yet may do nothing but enrol one.
 """
@@ -12,7 +14,7 @@ from ca.authority import passkeys, passwords
 from ca.authority.desk import Desk
 from ca.authority.people import digest
 from ca.authority.throttle import attempt
-from ca.errors import Conflict, NotFound, Unauthenticated
+from ca.errors import Conflict, Denied, NotFound, Unauthenticated
 from ca.people import Person, SignIn
 from ca.records import SYSTEM, Actor, Event
 
@@ -41,27 +43,30 @@ class Opened:
 def by_link(desk: Desk, token: str, client: Client) -> Opened:
     """Uses a one-time link up. Raises `Unauthenticated`, the same for used, old and unknown ones."""
     try:
-        with _journalled(desk, "unknown", "link"):
+        with journalled(desk, "unknown", "link"):
             name = desk.store.use_link(digest(token[:200]), desk.clock())
     except NotFound:
         raise Unauthenticated("This link is used up, too old or no link of ours.", next_step=_AGAIN) from None
-    return _open(desk, desk.store.person(name), "link", client)
+    return open_for(desk, desk.store.person(name), "link", client)
 
 
 def by_passkey(desk: Desk, response: str, client: Client) -> Opened:
     """Signs in whoever holds the passkey. Raises `Unauthenticated`."""
-    with _journalled(desk, "unknown", "passkey"):
+    with journalled(desk, "unknown", "passkey"):
         passkey = passkeys.assertion(desk, response, "sign-in")
-    return _open(desk, desk.store.person(passkey.person), "passkey", client)
+        person = desk.store.person(passkey.person)
+        if person.subject:  # or whoever left the provider's groups would stay in
+            raise Unauthenticated("This passkey confirms and approves; its owner signs in at the provider.")
+    return open_for(desk, person, "passkey", client)
 
 
 def by_password(desk: Desk, name: str, password: str, code: str, client: Client) -> Opened:
     """Signs in by both factors. Raises `Unauthenticated` (the same for unknown names) and `RateLimited`."""
     name = name.strip().lower()[:64]
     person = _person_or_nobody(desk, name)
-    with attempt(desk, name, client.address), _journalled(desk, person.id if person.roles else "unknown", "password"):
+    with attempt(desk, name, client.address), journalled(desk, person.id if person.roles else "unknown", "password"):
         passwords.check(desk, person, password, code)
-    return _open(desk, person, "password", client)
+    return open_for(desk, person, "password", client)
 
 
 def _person_or_nobody(desk: Desk, name: str) -> Person:
@@ -72,7 +77,7 @@ def _person_or_nobody(desk: Desk, name: str) -> Person:
     return person if person.password and not person.disabled_at else passwords.nobody(name)
 
 
-class _journalled:  # noqa: N801 - used as a word
+class journalled:  # noqa: N801 - used as a word
     """Around a proof: what is refused in it is journalled, without what was typed."""
 
     def __init__(self, desk: Desk, name: str, method: str) -> None:
@@ -82,21 +87,23 @@ class _journalled:  # noqa: N801 - used as a word
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, Unauthenticated | NotFound):
+        if isinstance(error, Unauthenticated | NotFound | Denied):
             with self.desk.store.transaction():
                 actor = Actor("user", self.name, self.method)
                 event = Event("user.sign-in-failed", actor, f"user:{self.name}", result="denied", reason=error.code)
                 self.desk.journal.append(event)
 
 
-def _open(desk: Desk, person: Person, method: str, client: Client) -> Opened:
+def open_for(desk: Desk, person: Person, method: str, client: Client, fresh_at: int | None = None) -> Opened:
+    """A new sign-in; its proof was given now, or at `fresh_at`. Raises `Unauthenticated` for whoever is shut out."""
     if person.disabled_at:
         raise Unauthenticated("This account is shut out.", next_step="Ask an administrator.")
     secret = secrets.token_urlsafe(32)
     now = desk.clock()
+    fresh = now if fresh_at is None else fresh_at
     life = desk.config.ui.session_life
     address, agent = client.address[:64], "".join(filter(str.isprintable, client.agent))[:200]
-    one = SignIn(secrets.token_hex(8), person.id, method, now, now, now, now + life, 0, address, agent)
+    one = SignIn(secrets.token_hex(8), person.id, method, now, now, fresh, now + life, 0, address, agent)
     with desk.store.transaction():
         desk.store.add_sign_in(one, digest(secret))
         desk.journal.append(
@@ -130,7 +137,7 @@ def look_up(desk: Desk, secret: str) -> tuple[Person, SignIn]:
 
 def must_enrol(desk: Desk, person: Person) -> bool:
     """Whether there is no way yet to sign in without a link."""
-    return not person.password and not desk.store.passkeys(person.id)
+    return not person.subject and not person.password and not desk.store.passkeys(person.id)
 
 
 def end(desk: Desk, person: str, sign_in_id: str, actor: Actor = SYSTEM) -> None:
@@ -145,7 +152,7 @@ def end(desk: Desk, person: str, sign_in_id: str, actor: Actor = SYSTEM) -> None
 
 def confirm_by_passkey(desk: Desk, person: Person, one: SignIn, response: str) -> None:
     """Makes the sign-in fresh by the person's own passkey. Raises `Unauthenticated`."""
-    with _journalled(desk, person.id, "passkey"):
+    with journalled(desk, person.id, "passkey"):
         if passkeys.assertion(desk, response, f"confirm:{one.id}").person != person.id:
             raise Unauthenticated("That is somebody else's passkey.", next_step="Use your own.")
     desk.store.sign_in_fresh(one.id, "passkey", desk.clock())
@@ -153,7 +160,7 @@ def confirm_by_passkey(desk: Desk, person: Person, one: SignIn, response: str) -
 
 def confirm_by_password(desk: Desk, person: Person, one: SignIn, password: str, code: str) -> None:
     """Makes the sign-in fresh by both factors. Raises `Unauthenticated` and `RateLimited`."""
-    with attempt(desk, person.id, one.address), _journalled(desk, person.id, "password"):
+    with attempt(desk, person.id, one.address), journalled(desk, person.id, "password"):
         passwords.check(desk, person, password, code)
     desk.store.sign_in_fresh(one.id, "password", desk.clock())
 

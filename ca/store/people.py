@@ -22,6 +22,10 @@ class People(Office):
         """The person of that name, also when disabled. Raises `NotFound`."""
         return self.first(f"There is no user {name[:80]!r}.", PERSON, "WHERE id = ?", name)
 
+    def person_of(self, subject: str) -> Person:
+        """Who that is at a provider of OpenID Connect. Raises `NotFound`."""
+        return self.first("There is no such user.", PERSON, "WHERE subject = ? AND subject <> ''", subject)
+
     def people(self) -> tuple[Person, ...]:
         """Everybody who ever was invited, by name."""
         return self.select(PERSON, "ORDER BY id")

@@ -23,6 +23,7 @@ VALUES: dict[str, object] = {
     "backup.recipients": ["age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq"],
     "targets": {"mine": {"kind": "folder", "path": "/tmp/mine"}},
     "channels": {"mine": {"kind": "chat", "url_file": "/tmp/mine"}},
+    "ui.oidc": {"issuer": "https://mine.example", "client_id": "x", "roles": {"administrator": ["everybody"]}},
     "profiles": {"server": {"permitted_names": ["**.example"]}},
 }
 

@@ -40,12 +40,12 @@ class Demo:
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[Demo]:
-    """A new demo in that folder, ready; stopped at the end."""
+def demo(folder: Path, **more: str) -> Iterator[Demo]:
+    """A new demo in that folder, with `more` in its environment, ready; stopped at the end."""
     command = [sys.executable, "-m", "cli.main", "demo", "--dir", str(folder), "--quiet"]
     ports = ["--https-port", str(free_port()), "--http-port", str(free_port())]
     module = os.environ.get("CERTWRIGHT_PKCS11_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
-    environment = {**os.environ, "CERTWRIGHT_PKCS11_MODULE": module}
+    environment = {**os.environ, "CERTWRIGHT_PKCS11_MODULE": module, **more}
     subprocess.run([*command, *ports, "--detach"], check=True, env=environment)
     try:
         yield Demo(folder)

@@ -1,6 +1,7 @@
 """The stories of the UI, walked by Debian's Chromium on a real demo with SoftHSM. One demo for them all."""
 
 import base64
+import json
 import re
 import subprocess
 import time
@@ -25,7 +26,9 @@ from playwright.sync_api import Browser, expect
 
 from bench.screens import SCREENS, walk
 from bench.screens_data import fill, fill_zone
+from tests import oidc_provider
 from tests.interop import library, world
+from tests.oidc_provider import Provider
 from tests.web.browser import CHROMIUM, Demo, Person, chromium, come_by_link, demo, violations
 
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
@@ -41,9 +44,26 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+def provider() -> Iterator[Provider]:
+    """Where the demo's people may sign in too."""
+    with oidc_provider.running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Demo]:
     """A demo with certificates of several teams."""
-    with demo(tmp_path_factory.mktemp("ui") / "demo") as running:
+    secret = tmp_path_factory.mktemp("provider") / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(oidc_provider.SECRET)
+    oidc = {
+        "issuer": provider.issuer,
+        "client_id": oidc_provider.CLIENT,
+        "client_secret_file": str(secret),
+        "roles": {"operator": ["pki"]},
+    }
+    more = {"CERTWRIGHT_UI__OIDC": json.dumps(oidc)}
+    with demo(tmp_path_factory.mktemp("ui") / "demo", **more) as running:
         fill(running.configuration, 20)
         yield running
 
@@ -67,6 +87,23 @@ def test_the_first_sign_in_leads_home_and_the_passkey_signs_in_again(first: Pers
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.wait_for_url(re.compile(r"/ui/$"))
     assert not first.trouble
+
+
+def test_single_sign_on_leads_in_and_proves_it_again(first: Person, browser: Browser, provider: Provider) -> None:
+    provider.back = f"{first.base}/ui/sign-in/oidc/back"
+    provider.add("olga", "pki")
+    provider.lies = {"auth_time": 1}  # she proved it long ago
+    page = browser.new_context(ignore_https_errors=True).new_page()
+    page.goto(f"{first.base}/ui/issue/here")
+    for button in ("Single sign-on", "Confirm by single sign-on"):
+        page.get_by_role("button", name=button).click()
+        page.get_by_label("User").fill("olga")
+        page.get_by_role("button", name="Log in").click()
+        provider.lies = {}
+    page.wait_for_url(re.compile(r"/ui/issue/here$"))
+    expect(page.get_by_role("heading", name="A key made in this browser")).to_be_visible()
+    expect(page.get_by_role("link", name="olga")).to_be_visible()
+    page.context.close()
 
 
 def test_a_password_with_an_authenticator_app_signs_in_too(made: Demo, browser: Browser) -> None:

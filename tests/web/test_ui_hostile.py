@@ -142,7 +142,7 @@ def test_an_agent_is_text(ui: Flask, authority: Authority) -> None:
     name = invite(authority, "viewer")
     authority.store.set_password(name, "no hash", b"x" * 64)
     for value in HOSTILE:
-        opened = signin._open(authority, authority.store.person(name), "password", Client("::1", value))
+        opened = signin.open_for(authority, authority.store.person(name), "password", Client("::1", value))
     page = read(Browser(ui, authority).take(opened).get("/ui/account"))
     assert "<script>alert(1)</script>" in page
 

@@ -169,6 +169,17 @@ def test_whoever_was_given_a_role_lately_does_not_approve_his_giver(ui: Flask, a
     assert approve(second, passkey, path).status_code == 303
 
 
+def test_whose_roles_a_provider_changed_lately_approves_nothing(ui: Flask, authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    second_name = re.search(r'<a href="/ui/account">(\w+)</a>', second.get("/ui/").text)[1]
+    sql = "UPDATE person SET subject = ?, granted_by = 'oidc:x', granted_at = ? WHERE id = ?"
+    authority.store.change(sql, f"x {second_name}", authority.clock() - 3600, second_name)
+    path = propose(first, "pia", "viewer")
+    assert approve(second, passkey, path).status_code == 403
+    authority.store.change(sql, f"x {second_name}", authority.clock() - 86401, second_name)
+    assert approve(second, passkey, path).status_code == 303
+
+
 def test_what_somebody_proposed_who_may_no_more_is_not_carried_out(ui: Flask, authority: Authority, pair) -> None:
     """Whoever is shut out, or lost the right, leaves nothing behind that waits for a hurried approval."""
     first, second, passkey = pair

@@ -48,12 +48,14 @@ def path_of(one: Certificate) -> str:
 
 OPEN = {
     *("static", "sign_in", "link", "use_link", "passkey_options", "use_passkey", "use_password"),
+    *("sign_on_at_provider", "signed_on"),
 }
 """For people who are not signed in."""
 
 OWN = {
     "nowhere",
     *("sign_out", "confirm", "confirm_options", "confirm_by_passkey", "confirm_by_password"),
+    "confirm_at_provider",
     *("enrol", "new_passkey", "add_passkey", "add_password"),
     *("account", "remove_passkey", "end_sign_in", "set_theme"),
 }

@@ -92,7 +92,7 @@ def signed_in(app: Flask, authority: Authority, *roles: str, teams: tuple[str, .
 
     name = invite(authority, *roles, teams=teams)
     authority.store.set_password(name, "not a hash that anything verifies", b"x" * 64)
-    opened = signin._open(authority, authority.store.person(name), "password", Client("127.0.0.1", "tests"))
+    opened = signin.open_for(authority, authority.store.person(name), "password", Client("127.0.0.1", "tests"))
     assert authority.store.sign_in(digest(opened.secret)).person == name
     return Browser(app, authority).take(opened)
 

@@ -22,7 +22,10 @@ COOKIE = "__Host-certwright"
 TOKEN_FIELD, TOKEN_HEADER = "_token", "X-CSRF-Token"
 
 OPEN = frozenset(
-    {"ui.static", "ui.sign_in", "ui.link", "ui.use_link", "ui.passkey_options", "ui.use_passkey", "ui.use_password"}
+    {
+        *("ui.static", "ui.sign_in", "ui.link", "ui.use_link", "ui.passkey_options", "ui.use_passkey"),
+        *("ui.use_password", "ui.sign_on_at_provider", "ui.signed_on"),
+    }
 )
 """Endpoints for people who are not signed in."""
 

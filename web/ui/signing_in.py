@@ -1,18 +1,49 @@
 """Signing in and out: the one-time link, a passkey, a password with a one-time password, and proving it again."""
 
+import re
+import secrets
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
 from flask import Blueprint, Response, request, url_for
 
-from ca.authority import Authority, passkeys, signin
+from ca.authority import Authority, passkeys, sign_on, signin
+from ca.authority.seat import take_seat
 from ca.errors import CAError, RateLimited, Unauthenticated
-from web.ui.door import client, farewell, field, go, inside, seat, welcome
+from ca.people import SignIn
+from web import problems
+from web.ui.door import COOKIE, client, farewell, field, go, inside, seat, welcome
 from web.ui.pages import page
 
 JSON = "application/json"
+TICKET = "__Host-certwright-sign-on"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a browser carries to the provider and back: the secret of its round, its purpose, and where it goes on."""
+
+    secret: str
+    confirms: bool
+    next: str
+
+    @property
+    def text(self) -> str:
+        """As it lies in the cookie."""
+        return f"{self.secret}.{'again' if self.confirms else 'new'}.{quote(self.next, safe='')}"
+
+    @classmethod
+    def of(cls, text: str) -> "Ticket":
+        """What the cookie holds; the secret is empty when there is none."""
+        secret, _, rest = text[:4096].partition(".")
+        what, _, target = rest.partition(".")
+        return cls(secret, what == "again", unquote(target))
 
 
 def mount(blueprint: Blueprint, authority: Authority) -> None:
     """The pages of signing in."""
     _ways_in(blueprint, authority)
+    _single_sign_on(blueprint, authority)
     _proving_again(blueprint)
 
     @blueprint.post("/sign-out")
@@ -24,7 +55,7 @@ def mount(blueprint: Blueprint, authority: Authority) -> None:
 def _ways_in(blueprint: Blueprint, authority: Authority) -> None:
     @blueprint.get("/sign-in")
     def sign_in() -> Response:
-        return page("sign_in.html", next=inside(request.args.get("next", "")))
+        return page("sign_in.html", next=inside(request.args.get("next", "")), provider=sign_on.offered(authority))
 
     @blueprint.get("/link")
     def link() -> Response:
@@ -49,8 +80,55 @@ def _ways_in(blueprint: Blueprint, authority: Authority) -> None:
         try:
             opened = signin.by_password(authority, field("name"), field("password"), field("code"), client())
         except (Unauthenticated, RateLimited) as error:
-            return _again("sign_in.html", error)
+            return _again("sign_in.html", error, provider=sign_on.offered(authority))
         return welcome(opened, _next())
+
+
+def _single_sign_on(blueprint: Blueprint, authority: Authority) -> None:
+    """There and back: a cookie ties both together, since the provider's answer comes from another site."""
+
+    @blueprint.get("/sign-in/oidc")
+    def sign_on_at_provider() -> Response:
+        return _leave(authority, None)
+
+    @blueprint.get("/confirm/oidc")
+    def confirm_at_provider() -> Response:
+        return _leave(authority, seat().sign_in)
+
+    @blueprint.get("/sign-in/oidc/back")
+    def signed_on() -> Response:
+        ticket = Ticket.of(request.cookies.get(TICKET, ""))
+        try:
+            response = _arrived(authority, ticket)
+        except CAError as error:
+            response = _again("sign_in.html", error, provider=True)
+        response.delete_cookie(TICKET, secure=True, httponly=True, samesite="Lax", path="/")
+        return response
+
+
+def _leave(authority: Authority, one: SignIn | None) -> Response:
+    ticket = Ticket(secrets.token_urlsafe(32), one is not None, inside(request.args.get("next", "")))
+    try:
+        response = go(sign_on.begin(authority, ticket.secret, one))
+    except CAError as error:
+        return _again("sign_in.html", error, provider=True)
+    response.set_cookie(
+        TICKET, ticket.text, max_age=sign_on.ROUND_LIFE, secure=True, httponly=True, samesite="Lax", path="/"
+    )
+    return response
+
+
+def _arrived(authority: Authority, ticket: Ticket) -> Response:
+    refused = request.args.get("error", "")
+    if refused:
+        word = refused if re.fullmatch(r"[a-z_]{1,64}", refused) else "an error"
+        raise Unauthenticated(f"The provider refused: {word}.", next_step="Try again, or sign in another way.")
+    state, code = request.args.get("state", "")[:200], request.args.get("code", "")[:2000]
+    if not ticket.confirms:
+        return welcome(sign_on.finish(authority, ticket.secret, state, code, client()), inside(ticket.next))
+    own = take_seat(authority, request.cookies.get(COOKIE, ""))
+    sign_on.confirm(authority, own.person, own.sign_in, ticket.secret, state, code)
+    return go(inside(ticket.next))
 
 
 def _proving_again(blueprint: Blueprint) -> None:
@@ -82,5 +160,4 @@ def _next() -> str:
 
 def _again(template: str, error: CAError, **values: object) -> Response:
     """The same form, with what was wrong above it."""
-    status = 429 if isinstance(error, RateLimited) else 401
-    return page(template, status, error=error, next=_next(), **values)
+    return page(template, problems.status_of(error), error=error, next=_next(), **values)
