@@ -1,7 +1,5 @@
 """Accounts: registration, contacts, deactivation, change of key (RFC 8555 §7.3)."""
 
-import secrets
-
 import msgspec
 
 from acme_server import closing, contacts, jwk, jws, payloads, resources
@@ -18,7 +16,7 @@ from acme_server.errors import (
 )
 from acme_server.jwk import AccountKey
 from acme_server.limits import rates
-from acme_server.records import Account, AccountStatus
+from acme_server.records import Account, AccountStatus, new_id
 from ca.authority import compromised
 from ca.errors import Conflict
 from ca.records import Event
@@ -73,7 +71,7 @@ def _new(desk: Desk, asked: Asked, wanted: payloads.NewAccount) -> Account:
     if terms and not wanted.terms_of_service_agreed:
         raise UserActionRequired("The terms of service are not agreed to.", terms=terms, next_step=f"Read {terms}")
     return Account(
-        id=secrets.token_urlsafe(16),
+        id=new_id(),
         thumbprint=key.thumbprint,
         jwk=key.jwk,
         status=AccountStatus.VALID,

@@ -1,6 +1,5 @@
 """newOrder: which names, by which profile, proved how, and against which limits (RFC 8555 §7.4)."""
 
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ from acme_server.errors import InvalidProfile, Malformed
 from acme_server.limits import pauses, rates
 from acme_server.limits.rates import Limit
 from acme_server.orders import shown
-from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus
+from acme_server.records import Authorization, AuthorizationStatus, Order, OrderStatus, new_id
 from acme_server.star import orders as star
 from acme_server.validation import kinds
 from ca.errors import NotFound, PolicyDenied
@@ -86,7 +85,7 @@ def _wanted(desk: Desk, asked: Asked, wanted: payloads.NewOrder, directory: str,
     )
     now = desk.now()
     order = Order(
-        id=secrets.token_urlsafe(16),
+        id=new_id(),
         account=asked.by.id,
         status=OrderStatus.PENDING,
         profile=profile_name,

@@ -1,10 +1,17 @@
 """Frozen rows of ACME objects and the states that they move through, one way only (RFC 8555 §7.1.6; A-18)."""
 
+import secrets
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from acme_server.courses.terms import Terms
 from ca.records import Actor, Name, NameKind
+
+
+def new_id() -> str:
+    """128 random bits for URLs and command lines: without a hyphen in front, where it would be an option."""
+    made = secrets.token_urlsafe(16)
+    return new_id() if made.startswith("-") else made
 
 
 class AccountStatus(StrEnum):

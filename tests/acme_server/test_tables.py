@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from acme_server import records
 from acme_server.errors import AccountDoesNotExist
 from acme_server.records import (
     Account,
@@ -363,3 +364,9 @@ def test_tries_come_back_as_they_were_and_are_forgotten(orders: Orders, proofs: 
         attempts.by_link("")
     assert attempts.expire(NOW + 10) == 1
     assert attempts.of(order) == (second,)
+
+
+def test_no_id_looks_like_an_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["-N8FBmKNVW0Ub1cG9tbo7Q", "--", "N8FBmKNVW0Ub1cG9tbo7Q-"])
+    monkeypatch.setattr(records.secrets, "token_urlsafe", lambda _: next(drawn))
+    assert records.new_id() == "N8FBmKNVW0Ub1cG9tbo7Q-"
