@@ -184,5 +184,6 @@ def _order(one: "Order") -> dict[str, Any]:
         "created_at": rfc3339(one.created_at),
         "expires": rfc3339(one.expires),
         "certificate": one.certificate or None,
+        "renews_until": rfc3339(one.auto_renewal.end) if one.auto_renewal else None,
         "why": json.loads(one.error).get("detail") if one.error else None,
     }

@@ -77,6 +77,8 @@ def _fallen(desk: Desk, order: Order) -> str:
         return "An authorization was given up."
     if desk.store.by_serial(int(order.certificate, 16)).revoked_at:
         return "Its certificate was revoked."
+    if order.profile not in desk.authority.profiles:
+        return f"There is no profile {order.profile} any more."
     return ""
 
 

@@ -21,7 +21,7 @@ from acme_server.desk import Desk
 from acme_server.errors import Malformed
 from ca.authority import Authority
 from ca.clock import rfc3339
-from ca.errors import HSMUnavailable, PossiblySigned
+from ca.errors import HSMUnavailable, NotFound, PossiblySigned
 from ca.records import SYSTEM, Reason
 from tests.acme_server.client import ORIGIN, Client, a_name, refused
 from tests.acme_server.conftest import Town, a_town
@@ -294,6 +294,34 @@ def test_A38_policy_that_became_stricter_ends_it(
     found = at(registered, order).json
     assert found["status"] == "canceled"
     assert found["error"]["type"].endswith("unauthorized")
+
+
+def test_A38_a_profile_that_was_taken_away_ends_its_orders_and_holds_up_no_other(
+    registered: Client, desk: Desk, town: Town, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = obtain(registered, desk)
+    town.clock.ahead += MINUTE
+    other = registered.finalize(
+        registered.ready(profile="short-lived", **{"auto-renewal": asked(desk.now())})  # due after the first
+    )
+    monkeypatch.delitem(authority.profiles, "server")  # type: ignore[attr-defined]
+    assert renew(town, authority, LIFE // 2) == 2
+    ended = at(registered, first).json
+    assert (ended["status"], len(serials(desk, first))) == ("canceled", 1)
+    assert "server" in ended["error"]["detail"]
+    assert (at(registered, other).json["status"], len(serials(desk, other))) == ("valid", 2)
+
+
+def test_A38_an_issuer_that_is_not_active_ends_no_order(
+    registered: Client, desk: Desk, town: Town, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = obtain(registered, desk)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(authority.store), "issuers", lambda _: [])
+        with pytest.raises(NotFound):
+            renew(town, authority, LIFE // 2)
+    assert at(registered, order).json["status"] == "valid"
+    assert renew(town, authority, 0) == 1
 
 
 # --- cancelled ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from acme_server.courses.terms import Terms
 from acme_server.records import Account, AccountStatus, Order, OrderStatus
 from acme_server.tables import Accounts, Orders
 from ca import config
@@ -359,7 +360,8 @@ def test_acme_lists_tell_what_went_wrong(ca):
     Accounts(store).add(Account("acc1", "thumb", "{}", AccountStatus.VALID, ("mailto:a@a.test",), "", 1_800_000_000))
     for number, status in enumerate((OrderStatus.INVALID, OrderStatus.PENDING)):
         order = Order(f"o{number}", "acc1", status, "server", names, (), 0, 0, 4_000_000_000, 1_800_000_000 + number)
-        Orders(store).add(replace(order, error=error if status == "invalid" else ""))
+        terms = None if status == "invalid" else Terms(0, 1_900_000_000, 86400)
+        Orders(store).add(replace(order, error=error if status == "invalid" else "", auto_renewal=terms))
     store.close()
     [account] = ca.json("acme", "account", "list")
     assert (account["id"], account["status"], account["contact"]) == ("acc1", "valid", ["mailto:a@a.test"])
@@ -368,6 +370,7 @@ def test_acme_lists_tell_what_went_wrong(ca):
         ("o1", "pending", None),
         ("o0", "invalid", "a.test answered 404"),
     ]
+    assert [row["renews_until"] for row in rows] == ["2030-03-17T17:46:40Z", None]
     assert "a.test answered 404" in ca.run("acme", "order", "list", "--account", "acc1").stdout
     assert ca.json("acme", "order", "list", "--account", "acc2") == []
 
