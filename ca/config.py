@@ -381,6 +381,13 @@ class Config(BaseSettings):
             raise ValueError("acme.subdomains cannot be on together with acme.caa")
         return self
 
+    @model_validator(mode="after")
+    def _caa_is_asked_within_hours(self) -> "Config":
+        """An order that renews itself is proved once, and CAA records count for 8 hours."""
+        if self.acme.star.enabled and self.acme.caa == "on":
+            raise ValueError("acme.star.enabled cannot be on together with acme.caa")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any

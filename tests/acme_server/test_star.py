@@ -21,6 +21,7 @@ from acme_server.desk import Desk
 from acme_server.errors import Malformed
 from ca.authority import Authority
 from ca.clock import rfc3339
+from ca.config import Config
 from ca.errors import HSMUnavailable, NotFound, PossiblySigned
 from ca.records import SYSTEM, Reason
 from tests.acme_server.client import ORIGIN, Client, a_name, refused
@@ -162,6 +163,11 @@ def test_A37_what_is_no_such_object_is_malformed(registered: Client, wish: Any) 
 def test_A37_it_goes_with_no_fixed_life(registered: Client, desk: Desk, member: str) -> None:
     more = {"auto-renewal": asked(desk.now()), member: rfc3339(desk.now() + DAY)}
     refused(registered.order(a_name(), **more), "malformed", 400)
+
+
+def test_A37_it_cannot_be_on_together_with_caa() -> None:
+    with pytest.raises(ValueError, match=r"acme\.star\.enabled cannot be on together with acme\.caa"):
+        Config(acme={"star": {"enabled": True}, "caa": "on"})  # type: ignore[arg-type]
 
 
 # --- one certificate after the other ------------------------------------------------------------
@@ -310,6 +316,18 @@ def test_A38_a_profile_that_was_taken_away_ends_its_orders_and_holds_up_no_other
     assert (ended["status"], len(serials(desk, first))) == ("canceled", 1)
     assert "server" in ended["error"]["detail"]
     assert (at(registered, other).json["status"], len(serials(desk, other))) == ("valid", 2)
+
+
+def test_A38_where_it_is_switched_off_nothing_is_renewed_until_it_is_on_again(
+    registered: Client, desk: Desk, town: Town, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = obtain(registered, desk)
+    with monkeypatch.context() as patched:
+        off = authority.config.acme.star.model_copy(update={"enabled": False})
+        patched.setitem(authority.config.acme.__dict__, "star", off)
+        assert renew(town, authority, LIFE // 2) == 0
+        assert at(registered, order).json["status"] == "valid"
+    assert renew(town, authority, 0) == 1
 
 
 def test_A38_an_issuer_that_is_not_active_ends_no_order(
