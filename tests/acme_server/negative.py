@@ -362,6 +362,10 @@ ORDERS: tuple[Case, ...] = (
       for member in ("notBefore", "notAfter")
       for value in ("tomorrow", "2030-01-01", "2030-13-01T00:00:00Z", "2030-01-01T00:00:00", 5, [],
                     "2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z")),
+    *(Case("A-37", f"auto-renewal {value!r}"[:90], names("a.localhost", **{"auto-renewal": value}))
+      for value in ([], "yes", 1, True, {}, {"lifetime": 86400}, {"end-date": "2030-01-01T00:00:00Z"},
+                    {"end-date": "2030-01-01T00:00:00Z", "lifetime": "86400"}, {"end-date": 5, "lifetime": 86400},
+                    {"end-date": "2030-01-01T00:00:00Z", "lifetime": 10**30})),
     *(Case("A-36", f"profile {value!r}"[:60], names("a.localhost", profile=value), "invalidProfile")
       for value in ("nothing", "own", "client", "Server", "../server", "x" * 500)),
     Case("A-36", "a profile that is a number", names("a.localhost", profile=1)),
@@ -372,8 +376,9 @@ ORDERS: tuple[Case, ...] = (
 
 OBJECTS: tuple[Case, ...] = (
     *(Case("A-32", f"nothing at /{kind}/{thing}"[:70], payload(b""), status=404, where=f"/{kind}/{thing}")
-      for kind in ("order", "authz", "chall", "cert")
+      for kind in ("order", "authz", "chall", "cert", "star")
       for thing in ("nothing", "0", "-1", "x" * 200, "YWJj", "'; DROP TABLE acme_order; --")),
+    Case("A-39", "to cancel no order", payload({"status": "canceled"}), status=404, where="/order/nothing"),
     Case("A-09", "a payload for newNonce", payload({}), where="/new-nonce"),
     Case("A-32", "the account of another", payload(b""), "unauthorized", 403, where="/acct/somebody"),
     Case("A-32", "another's orders", payload(b""), "unauthorized", 403, where="/acct/somebody/orders"),
