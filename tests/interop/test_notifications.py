@@ -9,23 +9,22 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.interop.world import Demo
+from tests.secret_file import secret
 from tests.web_server import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def test_a_webhook_is_tried_and_verified(demo: Demo, receiver: Site) -> None:
-    secret = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
-    file = demo.folder / "hook.secret"
-    file.touch(mode=0o600)
-    file.write_text(secret)
+    shared = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
+    secret(demo.folder / "hook.secret", shared)
     tried = json.loads(demo.certwright("notify", "test", "hook", "--yes", "--json"))
     end = time.monotonic() + 30
     while not any(headers["webhook-id"] == tried["notice"] for _, headers, _ in receiver.posts):
         assert time.monotonic() < end, demo.certwright("notify", "list", ok=(0, 1))
         time.sleep(0.2)
     _, headers, body = next(one for one in receiver.posts if one[1]["webhook-id"] == tried["notice"])
-    assert Webhook(secret).verify(body, headers)["type"] == "certwright.test"
+    assert Webhook(shared).verify(body, headers)["type"] == "certwright.test"
     while state_of(demo, tried["notice"]) != "sent":
         assert time.monotonic() < end
         time.sleep(0.2)

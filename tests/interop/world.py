@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
+from tests.ports import free_port, is_free
 
 LAUNCHER = Path(__file__).parents[2] / "certwright"
 CHALLENGE_PORT = 5002  # where the demo fetches http-01 (CONTRACT.md)
@@ -126,18 +125,9 @@ def challenge_port(port: int = CHALLENGE_PORT) -> Iterator[int]:
 def _await_free(port: int, patience: float = 30) -> None:
     """Until one may listen there: a server that its test has ended may have workers that take a while to end."""
     end = time.monotonic() + patience
-    while not _is_free(port):
+    while not is_free(port):
         assert time.monotonic() < end, f"port {port} is held by {_holders(port)}"
         time.sleep(0.2)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe, suppress(OSError):
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        probe.listen(1)
-        return True
-    return False
 
 
 def _holders(port: int) -> list[str]:

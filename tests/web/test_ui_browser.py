@@ -29,6 +29,7 @@ from bench.screens_data import fill, fill_zone
 from tests import oidc_provider
 from tests.interop import library, world
 from tests.oidc_provider import Provider
+from tests.secret_file import secret
 from tests.web.browser import CHROMIUM, Demo, Person, chromium, come_by_link, demo, violations
 
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
@@ -53,13 +54,11 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Demo]:
     """A demo with certificates of several teams."""
-    secret = tmp_path_factory.mktemp("provider") / "secret"
-    secret.touch(mode=0o600)
-    secret.write_text(oidc_provider.SECRET)
+    file = secret(tmp_path_factory.mktemp("provider") / "secret", oidc_provider.SECRET)
     oidc = {
         "issuer": provider.issuer,
         "client_id": oidc_provider.CLIENT,
-        "client_secret_file": str(secret),
+        "client_secret_file": str(file),
         "roles": {"operator": ["pki"]},
     }
     more = {"CERTWRIGHT_UI__OIDC": json.dumps(oidc)}

@@ -148,6 +148,11 @@ def test_a_role_is_given_when_a_second_person_approves(authority: Authority, pai
     assert made["detail"]["sha256"] == approved["detail"]["sha256"]
 
 
+def name_of(browser: Browser) -> str:
+    """Who is signed in there."""
+    return re.search(r'<a href="/ui/account">(\w+)</a>', browser.get("/ui/").text)[1]
+
+
 def test_nobody_approves_his_own(ui: Flask, authority: Authority) -> None:
     every, passkey = signed_in(ui, authority, *ROLES), Authenticator()
     enrol(every, passkey)
@@ -159,8 +164,8 @@ def test_nobody_approves_his_own(ui: Flask, authority: Authority) -> None:
 
 def test_whoever_was_given_a_role_lately_does_not_approve_his_giver(ui: Flask, authority: Authority, pair) -> None:
     first, second, passkey = pair
-    granter = re.search(r'<a href="/ui/account">(\w+)</a>', first.get("/ui/").text)[1]
-    second_name = re.search(r'<a href="/ui/account">(\w+)</a>', second.get("/ui/").text)[1]
+    granter = name_of(first)
+    second_name = name_of(second)
     sql = "UPDATE person SET granted_by = ?, granted_at = ? WHERE id = ?"
     authority.store.change(sql, f"user:{granter}", authority.clock() - 3600, second_name)
     path = propose(first, "erin", "viewer")
@@ -171,7 +176,7 @@ def test_whoever_was_given_a_role_lately_does_not_approve_his_giver(ui: Flask, a
 
 def test_whose_roles_a_provider_changed_lately_approves_nothing(ui: Flask, authority: Authority, pair) -> None:
     first, second, passkey = pair
-    second_name = re.search(r'<a href="/ui/account">(\w+)</a>', second.get("/ui/").text)[1]
+    second_name = name_of(second)
     sql = "UPDATE person SET subject = ?, granted_by = 'oidc:x', granted_at = ? WHERE id = ?"
     authority.store.change(sql, f"x {second_name}", authority.clock() - 3600, second_name)
     path = propose(first, "pia", "viewer")
@@ -183,7 +188,7 @@ def test_whose_roles_a_provider_changed_lately_approves_nothing(ui: Flask, autho
 def test_what_somebody_proposed_who_may_no_more_is_not_carried_out(ui: Flask, authority: Authority, pair) -> None:
     """Whoever is shut out, or lost the right, leaves nothing behind that waits for a hurried approval."""
     first, second, passkey = pair
-    proposer = re.search(r'<a href="/ui/account">(\w+)</a>', first.get("/ui/").text)[1]
+    proposer = name_of(first)
     shut_out, demoted = propose(first, "olivia", "administrator"), propose(first, "oscar", "administrator")
     people.disable(authority, proposer, OPERATOR)
     assert approve(second, passkey, shut_out).status_code == 403
@@ -195,7 +200,7 @@ def test_what_somebody_proposed_who_may_no_more_is_not_carried_out(ui: Flask, au
 
 def test_nobody_approves_his_own_roles(ui: Flask, authority: Authority, pair) -> None:
     first, second, passkey = pair
-    name = re.search(r'<a href="/ui/account">(\w+)</a>', second.get("/ui/").text)[1]
+    name = name_of(second)
     before = authority.store.person(name).roles
     assert approve(second, passkey, propose(first, name, *ROLES)).status_code == 403
     assert authority.store.person(name).roles == before

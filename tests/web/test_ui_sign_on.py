@@ -21,6 +21,7 @@ from ca.errors import Conflict
 from ca.journal import history
 from tests import oidc_provider
 from tests.oidc_provider import CLIENT, SECRET, Provider
+from tests.secret_file import secret
 from tests.web.ui_people import OPERATOR, Browser, invite
 
 BACK = "https://localhost:8443/ui/sign-in/oidc/back"
@@ -29,14 +30,11 @@ ROLES = {"viewer": ["everybody"], "operator": ["pki-operators"], "administrator"
 
 @pytest.fixture
 def provider(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    secret = tmp_path / "secret"
-    secret.touch(mode=0o600)
-    secret.write_text(SECRET)
     with oidc_provider.running(BACK) as made:
         config = OIDC(
             issuer=made.issuer,
             client_id=CLIENT,
-            client_secret_file=secret,
+            client_secret_file=secret(tmp_path / "secret", SECRET),
             roles=ROLES,
             teams={"pay team": ["pay"]},
         )

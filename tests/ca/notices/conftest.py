@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -84,12 +83,6 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Trusted:
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / "site.key").write_bytes(private)
     return Trusted(folder)
-
-
-def secret(path: Path, text: str) -> Path:
-    path.write_text(text + "\n")
-    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    return path
 
 
 # --- mail ---------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from ca.channels import WebhookChannel
 from ca.clock import system_clock
 from ca.errors import Unavailable
 from ca.notices.hooks import Chat, Webhook
-from tests.ca.notices.conftest import HOSTILE, a_notice, secret
+from tests.ca.notices.conftest import HOSTILE, a_notice
+from tests.secret_file import secret
 from tests.web_server import Site
 
 OLD, NEW = "whsec_" + "A" * 43 + "=", "whsec_" + "B" * 43 + "="

@@ -11,8 +11,9 @@ import pytest
 from ca.channels import MailChannel
 from ca.errors import Unavailable
 from ca.notices.mail import Mail
-from tests.ca.notices.conftest import HOSTILE, PASSWORD, Post, Trusted, a_notice, secret
+from tests.ca.notices.conftest import HOSTILE, PASSWORD, Post, Trusted, a_notice
 from tests.ports import free_port
+from tests.secret_file import secret
 
 
 def channel(port: int, **more: Any) -> MailChannel:
