@@ -8,7 +8,7 @@ from acme_server.directory import demand_profile
 from acme_server.eab.credential import Credential
 from acme_server.eab.tables import Credentials
 from acme_server.limits import pauses, rates
-from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order
+from acme_server.records import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order, new_id
 from acme_server.validation import kinds, work
 from ca.errors import BadName, NotFound
 from ca.names import is_wildcard
@@ -65,7 +65,7 @@ def new_authorization(desk: Desk, account_id: str, name: Name, expires: int, sub
     With `subdomains` it is for all below the name too, and DNS alone can prove it.
     """
     row = Authorization(
-        id=secrets.token_urlsafe(16),
+        id=new_id(),
         account=account_id,
         kind=name.kind,
         value=name.value,
@@ -84,7 +84,7 @@ def waive(desk: Desk, order: Order, name: Name, credential: Credential) -> Autho
     It serves this order alone, for an hour at most, and no revocation.
     """
     row = Authorization(
-        id=secrets.token_urlsafe(16),
+        id=new_id(),
         account=order.account,
         kind=name.kind,
         value=name.value,
@@ -109,7 +109,7 @@ def waive(desk: Desk, order: Order, name: Name, credential: Credential) -> Autho
 def _challenge(row: Authorization, kind: str) -> Challenge:
     """A challenge with a token of 256 random bits (A-31)."""
     return Challenge(
-        id=secrets.token_urlsafe(16),
+        id=new_id(),
         account=row.account,
         authorization_id=row.id,
         type=kind,

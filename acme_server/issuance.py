@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from acme_server import order_log, problems, renewal_info
 from acme_server.courses.tables import Course
+from acme_server.courses.terms import Terms
 from acme_server.desk import Desk
 from acme_server.records import Order, OrderStatus
 from ca.errors import Abandoned, CAError, Conflict, HSMError, PossiblySigned, SigningRefused
@@ -49,13 +50,16 @@ def request_for(order: Order, public_key: bytes, request_id: str) -> IssueReques
 
 
 def first_for(desk: Desk, order: Order, public_key: bytes, request_id: str) -> IssueRequest:
-    """The same; for an order that renews itself, with the life of its first certificate (RFC 8739 §3.5)."""
+    """The same; for an order that renews itself, with the life of its first certificate."""
     request = request_for(order, public_key, request_id)
     if order.auto_renewal is None:
         return request
-    now = desk.now()
-    first = max(order.auto_renewal.start, now)
-    period = order.auto_renewal.period(first, 0, now, desk.authority.profile(order.profile).backdate)
+    return numbered(desk, request, order.auto_renewal, max(order.auto_renewal.start, desk.now()), 0)
+
+
+def numbered(desk: Desk, request: IssueRequest, terms: Terms, first: int, number: int) -> IssueRequest:
+    """The request with the life that its certificate, made now, has in its course (RFC 8739 §3.5)."""
+    period = terms.period(first, number, desk.now(), desk.authority.profile(request.profile).backdate)
     return replace(request, not_before=period.not_before, not_after=period.not_after)
 
 

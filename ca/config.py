@@ -237,6 +237,10 @@ class ACME(Section):
     validation: Validation = Validation()
 
 
+PROVIDER_URL = re.compile(r"https://|http://(localhost|127(\.\d+){3})([:/]|$)")
+"""How a provider of OpenID Connect and each of its endpoints begins: read by nobody on the way."""
+
+
 class OIDC(Section):
     """Signing in at a provider of OpenID Connect. Off without an issuer."""
 
@@ -254,7 +258,7 @@ class OIDC(Section):
 
     @model_validator(mode="after")
     def _is_whole(self) -> "OIDC":
-        if self.issuer and not re.match(r"https://|http://(localhost|127(\.\d+){3})([:/]|$)", self.issuer):
+        if self.issuer and not PROVIDER_URL.match(self.issuer):
             raise ValueError("the issuer would be read on the way: write https://")
         if self.issuer and not (self.client_id and self.roles):
             raise ValueError("an issuer needs client_id, and roles: in no group is no entry")

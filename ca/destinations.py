@@ -1,12 +1,11 @@
 """The tables `[targets.NAME]` of the configuration: where publications go besides the publication folder."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ca.endpoints import Page, PageIfAny
+from ca.endpoints import Page, PageIfAny, is_private
 from ca.sections import Section
 
 TargetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -37,7 +36,7 @@ class HTTPTarget(TargetConfig):
 
     @model_validator(mode="after")
     def _token_stays_secret(self) -> "HTTPTarget":
-        if self.token_file and not re.match(r"(?i)https:|http://(localhost|127(\.\d+){3}|\[::1\])([:/]|$)", self.url):
+        if self.token_file and not is_private(self.url):
             raise ValueError("a token would be read on the way: write https://")
         return self
 

@@ -100,6 +100,11 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and int(text) <= 65535
 
 
+def is_private(url: str) -> bool:
+    """Whether what is sent to this `Page` is read by nobody on the way: over https, or on this machine."""
+    return bool(re.match(r"(?i)https:|http://(localhost|127(\.\d+){3}|\[::1\])([:/]|$)", url))
+
+
 Listen = Annotated[str, AfterValidator(_listen)]
 """`127.0.0.1:8443`, `[::1]:8443` or `localhost:8443`."""
 

@@ -7,7 +7,6 @@ the provider says of itself is kept for an hour.
 import base64
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from ca.clock import Clock
-from ca.config import OIDC
+from ca.config import OIDC, PROVIDER_URL
 from ca.errors import Unauthenticated, Unavailable
 from ca.secretfile import word
 
@@ -42,7 +41,6 @@ KEYS_AGAIN = 60
 
 SECONDS = 10.0
 _MOST = 256 * 1024
-_PLAIN = re.compile(r"https://|http://(localhost|127(\.\d+){3})([:/]|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +179,7 @@ class Provider:
 
     def _endpoint(self, name: str) -> str:
         url = self._about().get(name)
-        if not isinstance(url, str) or not _PLAIN.match(url):
+        if not isinstance(url, str) or not PROVIDER_URL.match(url):
             raise Unavailable(f"The provider's {name} is no https URL.", next_step="Ask its operators.")
         return url
 

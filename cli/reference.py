@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from inspect import cleandoc
 from pathlib import Path
 from typing import get_args
@@ -86,14 +87,9 @@ def profile() -> str:
     return _keys(ProfileConfig)
 
 
-def targets() -> str:
-    """The keys of each kind of target."""
-    return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in TARGETS)
-
-
-def channels() -> str:
-    """The keys of each kind of channel."""
-    return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in CHANNELS)
+def kinds(models: Sequence[type[BaseModel]]) -> str:
+    """The keys of each kind of a table by name."""
+    return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in models)
 
 
 def _keys(model: type[BaseModel]) -> str:
@@ -162,8 +158,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "configuration": configuration,
     "security": security,
     "profile": profile,
-    "targets": targets,
-    "channels": channels,
+    "targets": partial(kinds, TARGETS),
+    "channels": partial(kinds, CHANNELS),
     "errors": problems,
     "events": events,
     "causes": causes,

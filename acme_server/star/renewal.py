@@ -116,12 +116,10 @@ class _Attempt:
         self.intent = ""
 
     def run(self) -> Certificate:
-        desk, order = self.desk, self.order
-        request = issuance.request_for(order, order.public_key, "")
-        backdate = desk.authority.profile(order.profile).backdate
-        period = self.terms.period(self.course.first, self.number, desk.now(), backdate)
-        request = replace(request, not_before=period.not_before, not_after=period.not_after, replaces=order.certificate)
-        return desk.authority.issue(request, self._claim, self._bind)
+        request = issuance.request_for(self.order, self.order.public_key, "")
+        request = issuance.numbered(self.desk, request, self.terms, self.course.first, self.number)
+        request = replace(request, replaces=self.order.certificate)
+        return self.desk.authority.issue(request, self._claim, self._bind)
 
     def _claim(self, intent: Intent) -> None:
         due_at = self.desk.now() + self.desk.config.ca.intent_timeout

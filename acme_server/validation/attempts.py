@@ -11,7 +11,7 @@ from typing import Any
 
 from acme_server import payloads
 from acme_server.desk import Answer, Asked, Desk
-from acme_server.records import Authorization, Challenge
+from acme_server.records import Authorization, Challenge, new_id
 from acme_server.validation.causes import MEANINGS, tell
 from acme_server.validation.proof import Verdict
 from acme_server.validation.records import Attempt
@@ -30,7 +30,7 @@ def write(desk: Desk, challenge: Challenge, authorization: Authorization, verdic
     """Keeps a try inside the open transaction; answers the URL that shows it, empty for one that met."""
     now, secret = desk.now(), secrets.token_urlsafe(32)
     attempt = Attempt(
-        id=secrets.token_urlsafe(16),
+        id=new_id(),
         link=_link(secret) if verdict.error else "",
         authorization_id=authorization.id,
         type=challenge.type,

@@ -73,12 +73,12 @@ def collect(desk: Desk) -> Report:
 
 def send(desk: Desk) -> Report:
     """Sends what is due. A channel that fails is left alone for the rest of the round."""
-    channels, broken, done = open_channels(desk.config), set[str](), 0
+    ways, broken, done = open_channels(desk.config), set[str](), 0
     for notice in desk.store.due_notices(desk.clock(), _ROUND):
         if notice.channel in broken:
             continue
         try:
-            _channel(channels, notice.channel).way.send(notice, desk.clock())
+            _channel(ways, notice.channel).way.send(notice, desk.clock())
         except (Unavailable, NotFound) as error:
             broken.add(notice.channel)
             _failed(desk, notice, str(error), for_ever=isinstance(error, NotFound))
@@ -94,10 +94,10 @@ def _failed(desk: Desk, notice: Notice, why: str, *, for_ever: bool) -> None:
     desk.store.notice_failed(notice.id, why, desk.clock() + wait if wait else 0)
 
 
-def _channel(channels: dict[str, Channel], name: str) -> Channel:
-    if name not in channels:
+def _channel(ways: dict[str, Channel], name: str) -> Channel:
+    if name not in ways:
         raise NotFound(f"There is no channel {name[:40]!r}.", next_step="See 'certwright notify list'.")
-    return channels[name]
+    return ways[name]
 
 
 def _notice(desk: Desk, told: Told, channel: Channel) -> Notice:

@@ -75,6 +75,15 @@ def grant(desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...],
     return changed
 
 
+def strip(desk: Desk, person: Person, actor: Actor) -> None:
+    """Takes roles, teams and sign-ins away at once; new roles let him in again."""
+    changed = replace(person, roles=(), teams=(), granted_at=desk.clock(), granted_by=str(actor))
+    with desk.store.transaction():
+        desk.store.set_grants(changed)
+        desk.store.end_sign_ins(person.id, desk.clock())
+        desk.journal.append(_event("user.changed", actor, changed))
+
+
 def disable(desk: Desk, name: str, actor: Actor) -> None:
     """Shuts a person out at once: every sign-in ends. Twice is no error. Raises `NotFound`."""
     person = desk.store.person(name)

@@ -5,7 +5,6 @@ Roles and teams are those of the groups at the last sign-in: whoever is in no gr
 and loses what he had.
 """
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from ca.config import OIDC
 from ca.errors import BadRequest, Conflict, Denied, NotFound, Unauthenticated
 from ca.oidc import Identity, Provider, Round
 from ca.people import ROLES, Person, SignIn
-from ca.records import Actor, Event
+from ca.records import Actor
 
 ROUND_LIFE = 600
 """Seconds in which somebody has to come back from the provider."""
@@ -102,23 +101,14 @@ def _person(desk: Desk, identity: Identity) -> Person:
     except NotFound:
         known = None
     if not roles:
-        _forget(desk, known, actor)
+        if known is not None and known.roles:
+            people.strip(desk, known, actor)
         raise Denied("None of your groups has a role here.", next_step="Ask whoever runs this CA for a group with one.")
     if known is None:
         return _new(desk, identity, roles, teams, actor)
     if (known.roles, known.teams) != (roles, teams):
         return people.grant(desk, known.id, roles, teams, actor)
     return known
-
-
-def _forget(desk: Desk, known: Person | None, actor: Actor) -> None:
-    """Whoever is in no group any more keeps neither roles nor sign-ins."""
-    if known is None or not known.roles:
-        return
-    with desk.store.transaction():
-        desk.store.set_grants(replace(known, roles=(), teams=(), granted_at=desk.clock(), granted_by=str(actor)))
-        desk.store.end_sign_ins(known.id, desk.clock())
-        desk.journal.append(Event("user.changed", actor, f"user:{known.id}", detail={"roles": [], "teams": []}))
 
 
 def _new(desk: Desk, identity: Identity, roles: tuple[str, ...], teams: tuple[str, ...], actor: Actor) -> Person:

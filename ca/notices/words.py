@@ -1,5 +1,7 @@
 """The text of a notice for a reader whose program may act on what it reads."""
 
+from ca.printable import printable
+
 MOST = 400
 """Characters of one line."""
 
@@ -7,4 +9,4 @@ MOST = 400
 def plain(text: str) -> str:
     """One line of printable characters: line ends, control and direction characters by their code, long ones cut."""
     cut = text if len(text) <= MOST else f"{text[:MOST]}…"
-    return "".join(one if one.isprintable() else f"⟨U+{ord(one):04X}⟩" for one in cut)
+    return printable(cut)

@@ -132,7 +132,8 @@
     return said;
   }
 
-  const octets = (base64) => Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  // The certificates of a PEM chain, each in DER.
+  const ders = (pem) => pem.match(/[^-]+(?=-----END CERTIFICATE)/g).map((base64) => Uint8Array.from(atob(base64), (one) => one.charCodeAt(0)));
 
   function show(form, file, label, page, passphrase) {
     const result = document.getElementById("made");
@@ -155,7 +156,7 @@
     const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
     const key = await sealed(pair.privateKey, passphrase);
     const said = await issued(form, await request(pair, names));
-    if (said) show(form, await bundle(key, said.chain.map(octets), names[0], passphrase), names[0], said.page, passphrase);
+    if (said) show(form, await bundle(key, ders(said.chain), names[0], passphrase), names[0], said.page, passphrase);
   }
 
   document.addEventListener("submit", async (event) => {

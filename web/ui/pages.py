@@ -16,6 +16,7 @@ from ca.authority.proposals import words
 from ca.clock import rfc3339
 from ca.errors import CAError, StepUpNeeded
 from ca.people import Right
+from ca.printable import printable
 from ca.records import serial_hex
 from web import problems
 from web.ui import assets, door
@@ -126,11 +127,7 @@ def shown(value: object, most: int = LONGEST) -> str:
     """Text that reads as it is: control and direction characters by their code, long values cut with their length."""
     text = str(value)
     cut = text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
-    return "\n".join(line if line.isprintable() else _coded(line) for line in cut.split("\n"))
-
-
-def _coded(line: str) -> str:
-    return "".join(one if one.isprintable() or one == "\u00a0" else f"⟨U+{ord(one):04X}⟩" for one in line)
+    return "\n".join(line if line.isprintable() else printable(line, also="\u00a0") for line in cut.split("\n"))
 
 
 def time(at: int, now: int) -> Markup:

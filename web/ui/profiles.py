@@ -3,11 +3,8 @@
 Where the browser makes the key (`keymaker.js`), the CA gets a CSR as from everybody else, and the browser the chain.
 """
 
-from base64 import b64encode
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Blueprint, Response, jsonify, request, url_for
 
 from ca import csr
@@ -58,9 +55,7 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
             raise
         except CAError as error:
             return problems.of_error(error)
-        chain = x509.load_pem_x509_certificates(seat().chain(made))
-        ders = [b64encode(one.public_bytes(Encoding.DER)).decode() for one in chain]
-        return jsonify(page=_page_of(made), chain=ders)
+        return jsonify(page=_page_of(made), chain=seat().chain(made).decode())
 
 
 def _issued() -> Certificate:

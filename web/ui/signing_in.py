@@ -80,7 +80,7 @@ def _ways_in(blueprint: Blueprint, authority: Authority) -> None:
         try:
             opened = signin.by_password(authority, field("name"), field("password"), field("code"), client())
         except (Unauthenticated, RateLimited) as error:
-            return _again("sign_in.html", error, provider=sign_on.offered(authority))
+            return _sign_in_again(authority, error)
         return welcome(opened, _next())
 
 
@@ -101,7 +101,7 @@ def _single_sign_on(blueprint: Blueprint, authority: Authority) -> None:
         try:
             response = _arrived(authority, ticket)
         except CAError as error:
-            response = _again("sign_in.html", error, provider=True)
+            response = _sign_in_again(authority, error)
         response.delete_cookie(TICKET, secure=True, httponly=True, samesite="Lax", path="/")
         return response
 
@@ -111,7 +111,7 @@ def _leave(authority: Authority, one: SignIn | None) -> Response:
     try:
         response = go(sign_on.begin(authority, ticket.secret, one))
     except CAError as error:
-        return _again("sign_in.html", error, provider=True)
+        return _sign_in_again(authority, error)
     response.set_cookie(
         TICKET, ticket.text, max_age=sign_on.ROUND_LIFE, secure=True, httponly=True, samesite="Lax", path="/"
     )
@@ -156,6 +156,10 @@ def _proving_again(blueprint: Blueprint) -> None:
 
 def _next() -> str:
     return inside(field("next", 2000))
+
+
+def _sign_in_again(authority: Authority, error: CAError) -> Response:
+    return _again("sign_in.html", error, provider=sign_on.offered(authority))
 
 
 def _again(template: str, error: CAError, **values: object) -> Response:
