@@ -208,12 +208,10 @@ def test_sign_ins_are_listed_and_ended_by_their_person_alone(ui: Flask, authorit
 
 def test_who_is_shut_out_is_out_at_once(ui: Flask, authority: Authority) -> None:
     browser = signed_in(ui, authority, "administrator")
-    name = authority.store.rows("SELECT id FROM person ORDER BY created_at DESC, id")
-    (person,) = [row[0] for row in name if row[0] in browser.get("/ui/account").text]
-    people.disable(authority, person, OPERATOR)
+    people.disable(authority, browser.person, OPERATOR)
     assert browser.get("/ui/").status_code == 303
-    people.enable(authority, person, OPERATOR)
-    assert events(authority, person)[-2:] == ["user.disabled", "user.enabled"]
+    people.enable(authority, browser.person, OPERATOR)
+    assert events(authority, browser.person)[-2:] == ["user.disabled", "user.enabled"]
 
 
 # --- forms --------------------------------------------------------------------------------------

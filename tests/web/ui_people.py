@@ -34,6 +34,8 @@ class Browser:
     authority: Authority
     origin: str = "https://localhost:8443"
     client: Any = field(init=False)
+    person: str = ""
+    """Who is signed in, once taken."""
 
     def __post_init__(self) -> None:
         self.client = self.app.test_client()
@@ -62,6 +64,7 @@ class Browser:
         """Puts a cookie in, as a sign-in would."""
         host = urlsplit(self.origin).hostname
         self.client.set_cookie("__Host-certwright", opened.secret, domain=host, secure=True, httponly=True)
+        self.person = self.authority.store.sign_in(digest(opened.secret)).person
         return self
 
     def use_link(self, url: str) -> TestResponse:
@@ -93,8 +96,9 @@ def signed_in(app: Flask, authority: Authority, *roles: str, teams: tuple[str, .
     name = invite(authority, *roles, teams=teams)
     authority.store.set_password(name, "not a hash that anything verifies", b"x" * 64)
     opened = signin.open_for(authority, authority.store.person(name), "password", Client("127.0.0.1", "tests"))
-    assert authority.store.sign_in(digest(opened.secret)).person == name
-    return Browser(app, authority).take(opened)
+    browser = Browser(app, authority).take(opened)
+    assert browser.person == name
+    return browser
 
 
 def _named(headers: dict[str, str]) -> dict[str, str]:
