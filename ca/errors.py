@@ -158,6 +158,18 @@ class StoreUnavailable(Unavailable):
     code = "store-unavailable"
 
 
+class SecretUnreadable(Unavailable):
+    """A file that should hold a secret is missing, open to others, or holds something else."""
+
+    code = "secret-unreadable"
+
+
+class ProviderUnavailable(Unavailable):
+    """The provider that people sign in at did not answer, or not as OpenID Connect says."""
+
+    code = "provider-unavailable"
+
+
 class HSMError(Unavailable):
     """The family of everything between here and the key."""
 

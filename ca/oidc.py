@@ -24,7 +24,7 @@ from joserfc.jwk import KeySet
 
 from ca.clock import Clock
 from ca.config import OIDC, PROVIDER_URL
-from ca.errors import Unauthenticated, Unavailable
+from ca.errors import ProviderUnavailable, Unauthenticated
 from ca.secretfile import word
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA")
@@ -89,7 +89,7 @@ class Provider:
         self._keys: tuple[int, KeySet | None] = (0, None)
 
     def begin(self, way: Round, *, again: bool = False) -> str:
-        """Where the browser goes; with `again` he has to prove anew that he is there. Raises `Unavailable`."""
+        """Where the browser goes; with `again` he has to prove anew that he is there. Raises `ProviderUnavailable`."""
         more = {"max_age": "0", "prompt": "login"} if again else {}
         url: str = prepare_grant_uri(
             self._endpoint("authorization_endpoint"),
@@ -106,7 +106,7 @@ class Provider:
         return url
 
     def finish(self, way: Round, state: str, code: str) -> Identity:
-        """Exchanges the code for who it is. Raises `Unauthenticated` and `Unavailable`."""
+        """Exchanges the code for who it is. Raises `Unauthenticated` and `ProviderUnavailable`."""
         if not hmac.compare_digest(state.encode(), way.state.encode()):
             raise _refused("The answer belongs to another sign-in.")
         answer = self._exchange(code, way.verifier)
@@ -170,7 +170,7 @@ class Provider:
         if not found or self._clock() - at >= KEPT:
             found = self._fetch("GET", self._config.issuer.rstrip("/") + "/.well-known/openid-configuration")
             if found.get("issuer") != self._config.issuer:
-                raise Unavailable(
+                raise ProviderUnavailable(
                     f"The provider calls itself {ascii(found.get('issuer'))[:200]}, not {self._config.issuer}.",
                     next_step="Write into ui.oidc.issuer what it calls itself, to the letter.",
                 )
@@ -180,7 +180,7 @@ class Provider:
     def _endpoint(self, name: str) -> str:
         url = self._about().get(name)
         if not isinstance(url, str) or not PROVIDER_URL.match(url):
-            raise Unavailable(f"The provider's {name} is no https URL.", next_step="Ask its operators.")
+            raise ProviderUnavailable(f"The provider's {name} is no https URL.", next_step="Ask its operators.")
         return url
 
     def _fetch(
@@ -209,5 +209,7 @@ def _refused(why: str) -> Unauthenticated:
     return Unauthenticated(f"The provider's answer cannot be used. {why}", next_step="Begin again at the sign-in page.")
 
 
-def _away(url: str, why: str) -> Unavailable:
-    return Unavailable(f"The provider did not answer at {url}: {why}.", next_step="Try again, or sign in another way.")
+def _away(url: str, why: str) -> ProviderUnavailable:
+    return ProviderUnavailable(
+        f"The provider did not answer at {url}: {why}.", next_step="Try again, or sign in another way."
+    )

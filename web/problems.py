@@ -30,8 +30,14 @@ STATUS: dict[type[errors.CAError], int] = {
 }
 """Each class stands for its subclasses too; the nearest ancestor decides. Deny by default: the rest is 500."""
 
-INSIDE = (errors.StoreUnavailable, errors.HSMError)
-"""Errors whose words name hosts, users and paths of this side: they are for the log (and /ready, asked from here)."""
+INSIDE: dict[type[errors.CAError], str] = {
+    errors.StoreUnavailable: "Try again later.",
+    errors.HSMError: "Try again later.",
+    errors.SecretUnreadable: "Ask whoever runs this CA; the log names the file.",
+    errors.ProviderUnavailable: "Try again later, or sign in another way.",
+}
+"""Errors whose words name hosts, users and paths of this side: they are for the log (and /ready, asked from here).
+Outside it is told what to do next alone."""
 
 CHALLENGE = 'Bearer realm="certwright"'
 
@@ -57,9 +63,9 @@ def of_error(error: errors.CAError) -> Response:
     if status == 500:
         structlog.get_logger().error("request.failed", code=error.code, detail=error.detail)
         return problem(500, "Something is wrong on this side; the log tells what.", code=error.code)
-    if isinstance(error, INSIDE):
+    if step := next((INSIDE[kind] for kind in type(error).__mro__ if kind in INSIDE), ""):
         structlog.get_logger().warning("request.unavailable", code=error.code, detail=error.detail)
-        answer = problem(status, "The CA cannot do this now.", code=error.code, next_step="Try again later.")
+        answer = problem(status, "This cannot be done now.", code=error.code, next_step=step)
     else:
         answer = problem(status, error.detail, code=error.code, next_step=error.next_step)
     if isinstance(error, errors.RateLimited | errors.Unavailable):

@@ -34,7 +34,7 @@ def offered(desk: Desk) -> bool:
 def begin(desk: Desk, secret: str, one: SignIn | None = None) -> str:
     """Where the browser that keeps the secret has to go; with a sign-in, to prove again who it is.
 
-    Raises `NotFound` without a provider, and `Unavailable`.
+    Raises `NotFound` without a provider, and `ProviderUnavailable`.
     """
     url = _provider(desk).begin(Round(secret), again=one is not None)
     now = desk.clock()

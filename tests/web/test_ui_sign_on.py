@@ -287,7 +287,21 @@ def test_a_provider_that_is_away_closes_no_other_way(
     monkeypatch.setitem(authority.config.ui.__dict__, "oidc", config)
     answer = browser.get("/ui/sign-in/oidc")
     assert answer.status_code == 503
+    assert "Try again later, or sign in another way." in answer.text
     assert "Sign in with a passkey" in answer.text
+    assert gone.rpartition("/")[2] not in answer.text  # nobody outside is told who the provider is
+
+
+def test_a_secret_that_is_missing_is_told_without_its_path(
+    browser: Browser, authority: Authority, monkeypatch: pytest.MonkeyPatch, provider: Provider
+) -> None:
+    config = authority.config.ui.oidc.model_copy(update={"client_secret_file": Path("/nowhere/secret")})
+    monkeypatch.setitem(authority.config.ui.__dict__, "oidc", config)
+    provider.add("ida", "pki-admins")
+    answer = arrive(browser, log_in(browser.get("/ui/sign-in/oidc").location, "ida"))
+    assert answer.status_code == 503
+    assert "nowhere" not in answer.text
+    assert "the log names the file" in answer.text
 
 
 def test_without_a_provider_there_is_no_such_way(

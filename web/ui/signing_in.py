@@ -163,5 +163,6 @@ def _sign_in_again(authority: Authority, error: CAError) -> Response:
 
 
 def _again(template: str, error: CAError, **values: object) -> Response:
-    """The same form, with what was wrong above it."""
-    return page(template, problems.status_of(error), error=error, next=_next(), **values)
+    """The same form, with what was wrong above it, as far as it is for everybody's eyes."""
+    said = problems.of_error(error)
+    return page(template, said.status_code, error=said.get_json(force=True), next=_next(), **values)
