@@ -112,6 +112,15 @@ def _targets(desk: Desk) -> str:
     return f"{len(found)} targets" if found else "none but the publication folder"
 
 
+def _eyes(desk: Desk) -> str:
+    """What somebody did alone in an emergency, until another has reviewed it."""
+    alone = [one for one in desk.store.open_proposals(desk.clock()) if one.state == "emergency"]
+    if alone:
+        count = f"{len(alone)} deed{'s' if len(alone) > 1 else ''}"
+        raise Warn(f"{count} done alone in an emergency", next_step="Have a second person review it: see Approvals.")
+    return "nothing done alone waits for a review"
+
+
 def _authorities(desk: Desk) -> str:
     """The active CA certificate that ends first."""
     active = [one for one in desk.store.issuers() if one.state == "active"]
@@ -134,4 +143,5 @@ LIGHTS = {
     "Targets": _targets,
     "Journal": _journal,
     "CA certificates": _authorities,
+    "Four eyes": _eyes,
 }

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from ca.authority.deeds import words
 from ca.authority.desk import Desk
 from ca.authority.lights import lights
-from ca.authority.proposals import words
 from ca.authority.report import Report
 from ca.authority.seat import Seat
 from ca.clock import rfc3339
@@ -194,19 +194,22 @@ def _failures(desk: Desk) -> Iterator[Told]:
 
 
 def _alarms(desk: Desk) -> Iterator[Told]:
-    """The lights of the first page. The one of the scheduler is lit by failing jobs, which are told by themselves."""
+    """The lights of the first page, without those of what is told by itself: failing jobs, and deeds done alone."""
     for light in lights(desk):
-        if light.level != "good" and light.name != "Scheduler":
+        if light.level != "good" and light.name not in ("Scheduler", "Four eyes"):
             about, title = f"{light.name}:{_turn(desk)}", f"{light.name}: {light.detail}"
             yield Told("alarm", about, title, (light.next_step or "See the first page.",), "/", grace=GRACE)
 
 
 def _approvals(desk: Desk) -> Iterator[Told]:
     for one in desk.store.open_proposals(desk.clock()):
-        lines = (words(one), f"It waits for a second person until {rfc3339(one.expires_at)}.")
-        yield Told(
-            "approval", one.id, f"A proposal of {one.proposed_by} waits for approval", lines, f"/approvals/{one.id}"
-        )
+        page = f"/approvals/{one.id}"
+        if one.state == "emergency":
+            lines = (words(one), f"It was done at {rfc3339(one.proposed_at)}, and waits for a review.")
+            yield Told("alarm", one.id, f"{one.proposed_by} acted alone in an emergency", lines, page)
+        else:
+            lines = (words(one), f"It waits for a second person until {rfc3339(one.expires_at)}.")
+            yield Told("approval", one.id, f"A proposal of {one.proposed_by} waits for approval", lines, page)
 
 
 def _turn(desk: Desk) -> int:

@@ -3,20 +3,20 @@
 The approval is a WebAuthn assertion over the SHA-256 of all that was proposed. It is kept, and verified again, from the
 stored bytes, by whatever carries the deed out: a proposal that was changed, or marked as approved, is not carried out.
 (Who also exchanges a passkey in the database can approve: docs/threat-model.md, Open.)
+
+Behind the glass: an urgent deed may be done alone. That is journalled and told at once, and stands on everybody's first
+page until a second person has reviewed it, by the same assertion.
 """
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from ca.authority import masses, passkeys, people
+from ca.authority import passkeys
+from ca.authority.deeds import KINDS, Body
 from ca.authority.desk import Desk
-from ca.clock import rfc3339
-from ca.errors import CAError, Conflict, Denied, Unauthenticated
-from ca.people import Person, Proposal, Right, SignIn
-from ca.records import Actor, Event, Query, Reason, RevokeRequest
+from ca.errors import BadRequest, CAError, Conflict, Denied, Unauthenticated
+from ca.people import Person, Proposal, SignIn
+from ca.records import Actor, Event
 
 LIFE = 7 * 86400
 """Seconds in which a proposal must be decided."""
@@ -24,69 +24,27 @@ LIFE = 7 * 86400
 PROBATION = 86400
 """Seconds for which whoever was given a role cannot approve what its giver proposes."""
 
-Body = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of deed: the right that its proposer needs, how it reads, and how it is done (answering one line)."""
-
-    right: Right
-    words: Callable[[Body], str]
-    do: Callable[[Desk, Body, Actor], str]
-
-
-def _invite(desk: Desk, body: Body, actor: Actor) -> str:
-    person = people.invite(desk, body["name"], tuple(body["roles"]), tuple(body["teams"]), actor)
-    return f"{person.id} may sign in; make a link by 'certwright user link {person.id}'."
-
-
-def _grant(desk: Desk, body: Body, actor: Actor) -> str:
-    person = people.grant(desk, body["name"], tuple(body["roles"]), tuple(body["teams"]), actor)
-    return f"{person.id} is {', '.join(person.roles)} now."
-
-
-def _revoke_many(desk: Desk, body: Body, actor: Actor) -> str:
-    query, request = Query(**body["query"]), RevokeRequest(Reason(body["reason"]), actor, body["comment"])
-    if masses.preview(desk, query, request)[0] > body["total"]:
-        raise Conflict("More certificates match than were proposed.", next_step="Propose it anew, and count them.")
-    mass = masses.begin(desk, query, request)
-    return f"{mass.total} certificates are being revoked; see revocation {mass.id}."
-
-
-def _many(body: Body) -> str:
-    chosen = dict(body["query"])
-    until = f", issued until {rfc3339(chosen.pop('issued_until'))}" if "issued_until" in chosen else ""
-    shown = " ".join(f"{name}:{value}" for name, value in chosen.items())
-    return f"Revoke {body['total']} certificates for {body['reason']}: {shown}{until}"
-
-
-def _roles(body: Body) -> str:
-    teams = f", teams {', '.join(body['teams'])}" if body["teams"] else ""
-    return f"{body['name']} as {', '.join(body['roles'])}{teams}"
-
-
-KINDS: Mapping[str, Kind] = {
-    "invite": Kind(Right.MANAGE_PEOPLE, lambda body: f"Let in {_roles(body)}", _invite),
-    "grant": Kind(Right.MANAGE_PEOPLE, lambda body: f"Make {_roles(body)}", _grant),
-    "revoke-many": Kind(Right.REVOKE_MANY, _many, _revoke_many),
-}
-
-
-def words(proposal: Proposal) -> str:
-    """What is proposed, for people."""
-    return KINDS[proposal.kind].words(json.loads(proposal.body))
+WHY = 20
+"""The least number of characters in which somebody says why a deed could not wait."""
 
 
 def propose(desk: Desk, kind: str, body: Body, one: SignIn) -> Proposal:
     """Records a proposal; nothing is done yet."""
-    now = desk.clock()
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    proposal = Proposal(secrets.token_hex(8), kind, text, one.person, now, now + LIFE)
-    with desk.store.transaction():
-        desk.store.add_proposal(proposal)
-        desk.journal.append(_event("proposal.made", one.actor, proposal, kind=kind))
-    return proposal
+    return _record(desk, "proposal.made", kind, body, one)
+
+
+def break_glass(desk: Desk, kind: str, body: Body, one: SignIn, why: str) -> Proposal:
+    """Does at once, alone, what would wait for a second person, who reviews it afterwards; answers what came of it.
+
+    Raises `Denied` for a deed that can wait, `BadRequest` for one who does not say why.
+    """
+    why = why.strip()
+    if not KINDS[kind].urgent:
+        raise Denied("This waits for a second person.", next_step="Propose it, and ask somebody who may approve.")
+    if not WHY <= len(why) <= 50 * WHY:
+        raise BadRequest(f"Say why it cannot wait, in {WHY} to {50 * WHY} characters.", next_step="It is journalled.")
+    proposal = _record(desk, "proposal.glass-broken", kind, {**body, "emergency": why}, one, "emergency")
+    return _do(desk, proposal, Actor("user", one.person, "alone, in an emergency"), "emergency")
 
 
 def request_options(desk: Desk, person: Person, proposal_id: str) -> str:
@@ -97,7 +55,7 @@ def request_options(desk: Desk, person: Person, proposal_id: str) -> str:
 
 
 def approve(desk: Desk, person: Person, one: SignIn, proposal_id: str, assertion: str) -> Proposal:
-    """Approves and carries out; answers the proposal with its outcome.
+    """Approves and carries out; answers the proposal with its outcome. What was done alone is reviewed by it.
 
     Raises `Denied` for its proposer, for whom it is about, for whoever the proposer gave a role lately and when he lost
     the right himself; `Unauthenticated` for an assertion that is none, `Conflict` when it is decided or past its time.
@@ -106,26 +64,45 @@ def approve(desk: Desk, person: Person, one: SignIn, proposal_id: str, assertion
     _demand_second(desk, person, proposal)
     if passkeys.verify(desk, assertion, proposal.digest).person != person.id:
         raise Unauthenticated("That is somebody else's passkey.", next_step="Use your own.")
+    if proposal.state == "emergency":
+        _decide(desk, one, proposal, "reviewed", assertion)
+        return desk.store.proposal(proposal_id)
     _decide(desk, one, proposal, "approved", assertion)
     return carry_out(desk, proposal_id)
 
 
 def refuse(desk: Desk, one: SignIn, proposal_id: str) -> None:
-    """Ends a proposal undone; its proposer may do so too. Raises `Conflict` when it is decided already."""
-    _decide(desk, one, desk.store.proposal(proposal_id), "refused", "")
+    """Ends a proposal undone; its proposer may do so too. Raises `Conflict` when it is decided or done already."""
+    proposal = desk.store.proposal(proposal_id)
+    if proposal.state == "emergency":
+        raise Conflict("It is done.", next_step="Review it.")
+    _decide(desk, one, proposal, "refused", "")
 
 
 def carry_out(desk: Desk, proposal_id: str) -> Proposal:
     """Does what was approved, after verifying the stored approval again. A deed that fails is told in the outcome."""
     proposal = desk.store.proposal(proposal_id)
     _demand_approved(desk, proposal)
-    actor = Actor("user", proposal.proposed_by, f"approved by {proposal.decided_by}")
+    return _do(desk, proposal, Actor("user", proposal.proposed_by, f"approved by {proposal.decided_by}"), "done")
+
+
+def _do(desk: Desk, proposal: Proposal, actor: Actor, done: str) -> Proposal:
     try:
-        state, outcome = "done", KINDS[proposal.kind].do(desk, json.loads(proposal.body), actor)
+        state, outcome = done, KINDS[proposal.kind].do(desk, json.loads(proposal.body), actor)
     except CAError as error:
         state, outcome = "failed", str(error)
-    desk.store.end_proposal(proposal_id, state, outcome)
-    return desk.store.proposal(proposal_id)
+    desk.store.end_proposal(proposal, state, outcome)
+    return desk.store.proposal(proposal.id)
+
+
+def _record(desk: Desk, action: str, kind: str, body: Body, one: SignIn, state: str = "open") -> Proposal:
+    now = desk.clock()
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    proposal = Proposal(secrets.token_hex(8), kind, text, one.person, now, now + LIFE, state)
+    with desk.store.transaction():
+        desk.store.add_proposal(proposal)
+        desk.journal.append(_event(action, one.actor, proposal, kind=kind))
+    return proposal
 
 
 def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
@@ -134,7 +111,8 @@ def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
             "Nobody approves his own proposal, or his own roles.", next_step="Ask somebody else who may approve."
         )
     proposer = desk.store.person(proposal.proposed_by)
-    if proposer.disabled_at or KINDS[proposal.kind].right not in proposer.rights:
+    able = not proposer.disabled_at and KINDS[proposal.kind].right in proposer.rights
+    if proposal.state == "open" and not able:
         raise Denied(
             f"{proposer.id} may not propose this any more.", next_step="Refuse it, and propose it anew if it is meant."
         )
@@ -163,14 +141,14 @@ def _demand_approved(desk: Desk, proposal: Proposal) -> None:
 
 def _decide(desk: Desk, one: SignIn, proposal: Proposal, state: str, assertion: str) -> None:
     with desk.store.transaction():
-        if not desk.store.decide(proposal.id, state, one.person, desk.clock(), assertion):
+        if not desk.store.decide(proposal, state, one.person, desk.clock(), assertion):
             raise Conflict(
                 "It is decided already, or past its time.", next_step="Propose it anew if it is still meant."
             )
         desk.journal.append(_event(_DECIDED[state], one.actor, proposal, proposed_by=proposal.proposed_by))
 
 
-_DECIDED = {"approved": "proposal.approved", "refused": "proposal.refused"}
+_DECIDED = {"approved": "proposal.approved", "refused": "proposal.refused", "reviewed": "proposal.reviewed"}
 
 
 def _event(action: str, actor: Actor, proposal: Proposal, **more: object) -> Event:

@@ -21,21 +21,21 @@ class Proposals(Office):
         return self.select(PROPOSAL, "ORDER BY proposed_at DESC, id LIMIT ?", limit)
 
     def open_proposals(self, now: int) -> tuple[Proposal, ...]:
-        """Those that may still be decided, the oldest first."""
-        tail = "WHERE state = 'open' AND expires_at > ? ORDER BY proposed_at, id LIMIT 100"
+        """Those that may still be decided, and what was done alone and waits for a review; the oldest first."""
+        tail = "WHERE (state = 'open' AND expires_at > ?) OR state = 'emergency' ORDER BY proposed_at, id LIMIT 100"
         return self.select(PROPOSAL, tail, now)
 
-    def decide(self, proposal_id: str, state: str, by: str, now: int, assertion: str) -> bool:
-        """Whether it was open until now; of two deciders at once one wins."""
-        return bool(self.change(_DECIDE, state, by, now, assertion, proposal_id, now))
+    def decide(self, proposal: Proposal, state: str, by: str, now: int, assertion: str) -> bool:
+        """Whether it stood as it was read, and in its time; of two deciders at once one wins."""
+        return bool(self.change(_DECIDE, state, by, now, assertion, proposal.id, proposal.state, now))
 
-    def end_proposal(self, proposal_id: str, state: str, outcome: str) -> None:
-        """Notes what came of an approved one."""
-        sql = "UPDATE proposal SET state = ?, outcome = ? WHERE id = ? AND state = 'approved'"
-        self.change(sql, state, outcome, proposal_id)
+    def end_proposal(self, proposal: Proposal, state: str, outcome: str) -> None:
+        """Notes what came of one that is carried out, unless another has."""
+        sql = "UPDATE proposal SET state = ?, outcome = ? WHERE id = ? AND state = ? AND outcome = ''"
+        self.change(sql, state, outcome, proposal.id, proposal.state)
 
 
 _DECIDE = (
     "UPDATE proposal SET state = ?, decided_by = ?, decided_at = ?, assertion = ? "
-    "WHERE id = ? AND state = 'open' AND expires_at > ?"
+    "WHERE id = ? AND state = ? AND ((state = 'open' AND expires_at > ?) OR state = 'emergency')"
 )

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from ca.authority import Authority, people, proposals
-from ca.errors import CAError
+from ca.errors import BadRequest, CAError, Denied
 from ca.journal import history
 from ca.people import ROLES
 from tests.ca.authority.world import a_request
@@ -314,6 +314,61 @@ def test_more_than_was_proposed_is_not_revoked(ui: Flask, authority: Authority, 
     assert "More certificates match" in proposer.get(path).text
     assert authority.revoke_masses().done == 0
     assert not any(authority.certificate(one.serial).revoked_at for one in made)
+
+
+def alone(browser: Browser, name: str, why: str = "the build host is lost, and everybody sleeps"):
+    form = {"q": f"san:{name}", "reason": "keyCompromise", "comment": "", "sure": "1", "why": why}
+    return browser.post("/ui/revocations/new/alone", form)
+
+
+def test_behind_the_glass_one_person_revokes_at_once_and_another_reviews(ui: Flask, authority: Authority, pair) -> None:
+    _, second, passkey = pair
+    alice, made = signed_in(ui, authority, "security-officer"), authority.issue(a_request("a.glass.test"))
+    path = alone(alice, "a.glass.test").location
+    assert authority.revoke_masses().done == 1
+    assert authority.certificate(made.serial).reason == "keyCompromise"
+    assert "Done alone, waiting for your review" in second.get("/ui/").text
+    assert "done alone in an emergency" in signed_in(ui, authority, "viewer").get("/ui/").text
+    assert alice.post(f"{path}/refuse").status_code == 409  # nobody makes it undone
+    assert alice.post(f"{path}/options").status_code == 403  # or reviews himself
+    assert approve(second, passkey, path).status_code == 303
+    assert "Done alone" not in second.get("/ui/").text
+    assert approve(second, passkey, path).status_code == 409
+    found = history(authority.store, f"proposal:{path.rpartition('/')[2]}")
+    assert [one["action"] for one in found] == ["proposal.glass-broken", "proposal.reviewed"]
+    assert "everybody sleeps" in found[0]["detail"]["body"]
+    assert found[0]["detail"]["sha256"] == found[1]["detail"]["sha256"]
+
+
+def test_whoever_acted_alone_is_reviewed_though_he_was_shut_out_since(ui: Flask, authority: Authority, pair) -> None:
+    first, second, passkey = pair
+    mallory = signed_in(ui, authority, "security-officer")
+    authority.issue(a_request("b.glass.test"))
+    path = alone(mallory, "b.glass.test").location
+    assert first.post(f"/ui/people/{mallory.person}/disable").status_code == 303
+    assert approve(second, passkey, path).status_code == 303
+    assert authority.store.proposal(path.rpartition("/")[2]).state == "reviewed"
+    authority.revoke_masses()
+
+
+@pytest.mark.parametrize("why", ["", "quick", " " * 30])
+def test_the_glass_breaks_for_nobody_who_does_not_say_why(ui: Flask, authority: Authority, why: str) -> None:
+    name = f"c{len(why)}.glass.test"
+    made = authority.issue(a_request(name))
+    answer = alone(signed_in(ui, authority, "security-officer"), name, why)
+    assert answer.status_code == 400
+    assert "Say why it cannot wait" in answer.text
+    assert authority.revoke_masses().done == 0
+    assert not authority.certificate(made.serial).revoked_at
+
+
+def test_what_can_wait_is_behind_no_glass(ui: Flask, authority: Authority) -> None:
+    browser = signed_in(ui, authority, "administrator")
+    one = authority.store.sign_ins(browser.person, authority.clock())[0]
+    with pytest.raises(Denied, match="waits for a second person"):
+        proposals.break_glass(authority, "grant", {"name": browser.person, "roles": ["auditor"]}, one, "x" * 30)
+    with pytest.raises(BadRequest, match="to 1000 characters"):
+        proposals.break_glass(authority, "revoke-many", {}, one, "x" * 1001)
 
 
 def test_the_own_certificate_is_left_out_and_that_is_said(ui: Flask, authority: Authority) -> None:

@@ -73,6 +73,7 @@ NEEDS = {
     "revocations": Right.SEE,
     "many": Right.REVOKE_MANY,
     "propose_many": Right.REVOKE_MANY,
+    "revoke_alone": Right.REVOKE_MANY,
     "stop_mass": Right.REVOKE_MANY,
     "credentials": Right.SEE,
     "end_token": Right.MANAGE_TOKENS,

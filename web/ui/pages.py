@@ -11,8 +11,8 @@ from flask import Blueprint, Response, g, render_template, request, url_for
 from markupsafe import Markup
 
 from ca.authority import Authority
+from ca.authority.deeds import words
 from ca.authority.masses import query_text
-from ca.authority.proposals import words
 from ca.clock import rfc3339
 from ca.errors import CAError, StepUpNeeded
 from ca.people import Right

@@ -1,12 +1,15 @@
 """Revocations: how long each took until it was seen from outside, mass revocations on their way, and proposing one."""
 
+from collections.abc import Callable
+from functools import partial
+
 from flask import Blueprint, Response, request, url_for
 
 from ca.authority import Authority
 from ca.authority.masses import SPARED
 from ca.authority.revoke import parse_reason
 from ca.errors import BadRequest
-from ca.records import Certificate
+from ca.records import Certificate, Query, Reason
 from web.ui import chips
 from web.ui.certificates import REASONS
 from web.ui.door import field, go, seat
@@ -26,19 +29,26 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
 
     @blueprint.post("/revocations/new")
     def propose_many() -> Response:
-        text = field("q")
-        try:
-            found = seat().propose_revocation(
-                chips.parse(text), parse_reason(field("reason")), field("comment"), field("sure")
-            )
-        except BadRequest as error:
-            return _asked(text, error)
-        return go(url_for("ui.proposal", proposal_id=found))
+        return _put(seat().propose_revocation)
+
+    @blueprint.post("/revocations/new/alone")
+    def revoke_alone() -> Response:
+        return _put(partial(seat().revoke_alone, why=field("why")))
 
     @blueprint.post("/revocations/<mass_id>/stop")
     def stop_mass(mass_id: str) -> Response:
         seat().stop_mass(mass_id)
         return go(url_for("ui.revocations"))
+
+
+def _put(do: Callable[[Query, Reason, str, str], str]) -> Response:
+    """Has the form's query proposed, or done: `do` answers the proposal's id."""
+    text = field("q")
+    try:
+        found = do(chips.parse(text), parse_reason(field("reason")), field("comment"), field("sure"))
+    except BadRequest as error:
+        return _asked(text, error)
+    return go(url_for("ui.proposal", proposal_id=found))
 
 
 def _asked(text: str, error: BadRequest | None = None) -> Response:

@@ -165,6 +165,21 @@ def test_a_proposal_that_waits_is_told_to_all_who_are_told_of_proposals(
     assert not world.ways["pay"].sent
 
 
+def test_what_was_done_alone_in_an_emergency_is_an_alarm_at_once(world: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.has(monkeypatch, people={"tells": ["approval"]}, night={"tells": ["alarm"]})
+    body = '{"query":{"name":"*.pay.test"},"reason":"keyCompromise","total":3,"emergency":"nobody was awake"}'
+    times = (world.clock.now, world.clock.now + DAY)
+    world.authority.store.add_proposal(Proposal("p2", "revoke-many", body, "ann", *times, "emergency"))
+    world.look()
+    world.look(3600)
+    [told] = world.ways["night"].sent
+    assert told.title == "ann acted alone in an emergency"
+    assert "3 certificates" in told.lines[0]
+    assert "nobody was awake" in told.lines[0]
+    assert not world.ways["people"].sent
+    world.authority.store.decide(world.authority.store.proposal("p2"), "reviewed", "bob", world.clock.now, "x")
+
+
 def test_what_is_not_taken_is_tried_again_and_given_up_in_the_end(world: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     world.has(monkeypatch, broken={}, well={})
     world.ways["broken"].trouble = "The mail server is away."

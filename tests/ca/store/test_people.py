@@ -117,14 +117,27 @@ def test_a_proposal_is_decided_once_and_in_its_time(store: Store) -> None:
     store.add_proposal(one)
     assert store.open_proposals(NOW) == (one,)
     assert store.open_proposals(NOW + 100) == ()
-    assert not store.decide("p1", "approved", "bob", NOW + 100, "{}")
-    assert store.decide("p1", "approved", "bob", NOW + 50, "{}")
-    assert not store.decide("p1", "refused", "carol", NOW + 51, "")
-    store.end_proposal("p1", "done", "it is so")
-    store.end_proposal("p1", "failed", "again")
+    assert not store.decide(one, "approved", "bob", NOW + 100, "{}")
+    assert store.decide(one, "approved", "bob", NOW + 50, "{}")
+    assert not store.decide(one, "refused", "carol", NOW + 51, "")
+    approved = store.proposal("p1")
+    assert not store.decide(approved, "refused", "carol", NOW + 51, "")
+    store.end_proposal(approved, "done", "it is so")
+    store.end_proposal(approved, "failed", "again")
     decided = replace(one, state="done", decided_by="bob", decided_at=NOW + 50, assertion="{}", outcome="it is so")
     assert store.proposals() == (decided,)
     assert decided.digest == one.digest
+
+
+def test_what_was_done_alone_is_reviewed_once_and_without_haste(store: Store) -> None:
+    one = Proposal("p1", "revoke-many", "{}", "alice", NOW, NOW + 100, "emergency")
+    store.add_proposal(one)
+    store.end_proposal(one, "emergency", "it is so")
+    (done,) = store.open_proposals(NOW + 1000)
+    assert (done.state, done.outcome) == ("emergency", "it is so")
+    assert store.decide(done, "reviewed", "bob", NOW + 1000, "{}")
+    assert not store.decide(done, "reviewed", "carol", NOW + 1000, "{}")
+    assert store.open_proposals(NOW + 1000) == ()
 
 
 def test_the_digest_of_a_proposal_covers_all_of_it() -> None:

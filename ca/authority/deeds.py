@@ -1,0 +1,71 @@
+"""The deeds that take four eyes: who may propose each, how it reads, and how it is done once a second person agreed."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ca.authority import masses, people
+from ca.authority.desk import Desk
+from ca.clock import rfc3339
+from ca.errors import Conflict
+from ca.people import Proposal, Right
+from ca.records import Actor, Query, Reason, RevokeRequest
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of deed: the right that its proposer needs, how it reads, and how it is done (answering one line).
+
+    An `urgent` one may be done alone in an emergency, and is reviewed afterwards.
+    """
+
+    right: Right
+    words: Callable[[Body], str]
+    do: Callable[[Desk, Body, Actor], str]
+    urgent: bool = False
+
+
+def _invite(desk: Desk, body: Body, actor: Actor) -> str:
+    person = people.invite(desk, body["name"], tuple(body["roles"]), tuple(body["teams"]), actor)
+    return f"{person.id} may sign in; make a link by 'certwright user link {person.id}'."
+
+
+def _grant(desk: Desk, body: Body, actor: Actor) -> str:
+    person = people.grant(desk, body["name"], tuple(body["roles"]), tuple(body["teams"]), actor)
+    return f"{person.id} is {', '.join(person.roles)} now."
+
+
+def _revoke_many(desk: Desk, body: Body, actor: Actor) -> str:
+    query, request = Query(**body["query"]), RevokeRequest(Reason(body["reason"]), actor, body["comment"])
+    if masses.preview(desk, query, request)[0] > body["total"]:
+        raise Conflict("More certificates match than were proposed.", next_step="Propose it anew, and count them.")
+    mass = masses.begin(desk, query, request)
+    return f"{mass.total} certificates are being revoked; see revocation {mass.id}."
+
+
+def _many(body: Body) -> str:
+    chosen = dict(body["query"])
+    until = f", issued until {rfc3339(chosen.pop('issued_until'))}" if "issued_until" in chosen else ""
+    shown = " ".join(f"{name}:{value}" for name, value in chosen.items())
+    alone = f" (alone, in an emergency: {body['emergency']})" if "emergency" in body else ""
+    return f"Revoke {body['total']} certificates for {body['reason']}: {shown}{until}{alone}"
+
+
+def _roles(body: Body) -> str:
+    teams = f", teams {', '.join(body['teams'])}" if body["teams"] else ""
+    return f"{body['name']} as {', '.join(body['roles'])}{teams}"
+
+
+KINDS: Mapping[str, Kind] = {
+    "invite": Kind(Right.MANAGE_PEOPLE, lambda body: f"Let in {_roles(body)}", _invite),
+    "grant": Kind(Right.MANAGE_PEOPLE, lambda body: f"Make {_roles(body)}", _grant),
+    "revoke-many": Kind(Right.REVOKE_MANY, _many, _revoke_many, urgent=True),
+}
+
+
+def words(proposal: Proposal) -> str:
+    """What is proposed, for people."""
+    return KINDS[proposal.kind].words(json.loads(proposal.body))
