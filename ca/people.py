@@ -18,6 +18,8 @@ class Right(StrEnum):
 
     SEE = "see"
     ISSUE = "issue"
+    KEEP_OWN = "keep-own"
+    KEEP = "keep"
     REVOKE_OWN = "revoke-own"
     REVOKE = "revoke"
     REVOKE_MANY = "revoke-many"
@@ -32,12 +34,14 @@ class Right(StrEnum):
 ROLES: Mapping[str, frozenset[Right]] = {
     "viewer": frozenset({Right.SEE}),
     "auditor": frozenset({Right.SEE, Right.SEE_JOURNAL, Right.SEE_PEOPLE}),
-    "operator": frozenset({Right.SEE, Right.ISSUE, Right.REVOKE_OWN, Right.RUN_JOBS}),
+    "operator": frozenset({Right.SEE, Right.ISSUE, Right.KEEP_OWN, Right.REVOKE_OWN, Right.RUN_JOBS}),
     "security-officer": frozenset(
         {
             Right.SEE,
             Right.SEE_JOURNAL,
             Right.SEE_PEOPLE,
+            Right.KEEP_OWN,
+            Right.KEEP,
             Right.REVOKE_OWN,
             Right.REVOKE,
             Right.REVOKE_MANY,

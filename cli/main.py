@@ -55,6 +55,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ca init": ("cli.ca:init", "Hold the ceremony: make a root and an issuing CA."),
     "ca list": ("cli.ca:list_", "List the issuers, every generation."),
     "ca show": ("cli.ca:show", "Show one issuer."),
+    "cert assign": ("cli.keep:assign", "Hand certificates over to another team."),
     "cert issue": ("cli.cert:issue", "Issue a certificate for a CSR or a new key."),
     "cert list": ("cli.cert:list_", "List certificates."),
     "cert show": ("cli.cert:show", "Show one certificate."),

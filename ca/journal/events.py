@@ -16,6 +16,7 @@ EVENTS: Mapping[str, str] = {
     "authorization.valid": "An ACME account proved control of a name.",
     "backup.taken": "A sealed backup of the records was written.",
     "ceremony.performed": "A ceremony created or certified a CA; the hash of its transcript stands in the detail.",
+    "certificate.handed-over": "A certificate got another owner; who it was and who it is stand in the detail.",
     "certificate.held": "A certificate was put on hold (certificateHold): revoked until it is released.",
     "certificate.imported": "A certificate that the records had forgotten was taken over from the signer's ledger.",
     "certificate.issued": "A certificate was signed, compared with its intent and stored.",

@@ -1,12 +1,13 @@
 """Looking certificates up by their identity. Lists and searches are `ca.store.search`."""
 
+from ca.errors import Conflict
 from ca.records import Certificate, serial_hex
 from ca.store.office import Office
 from ca.store.tables import CERTIFICATE
 
 
 class Certificates(Office):
-    """The certificates that were issued; nothing here changes one."""
+    """The certificates that were issued; nothing of one changes here but its owner."""
 
     def certificate(self, issuer: str, serial: int) -> Certificate:
         """The certificate of an issuer and serial. Raises `NotFound`."""
@@ -36,6 +37,13 @@ class Certificates(Office):
         """Unrevoked certificates whose notAfter lies in [after, before), the soonest first."""
         tail = "WHERE not_after < ? AND not_after >= ? AND revoked_at = 0 ORDER BY not_after, id LIMIT ?"
         return self.select(CERTIFICATE, tail, before, after, limit)
+
+    def set_owner(self, certificate: Certificate, owner: str) -> None:
+        """Exchanges the owner that this certificate was read with. Raises `Conflict` when it has another by now."""
+        sql = "UPDATE certificate SET owner = ? WHERE issuer = ? AND serial = ? AND owner = ?"
+        serial = serial_hex(certificate.serial)
+        if not self.change(sql, owner, certificate.issuer, serial, certificate.owner):
+            raise Conflict(f"{serial} has changed hands meanwhile: nothing was changed.", next_step="Look again.")
 
     def _certificate(self, tail: str, *values: object) -> Certificate:
         return self.first("There is no such certificate.", CERTIFICATE, tail, *values)

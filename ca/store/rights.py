@@ -2,7 +2,7 @@
 
 The owner of the tables (`database.migrate_url`) grants them after each migration, so that a table of a new migration
 is closed until it has a line here. Whoever holds the writer's password changes no table, no row of the journal, and of
-a certificate, an intent or a key nothing but its state.
+an intent or a key nothing but its state, and of a certificate nothing but that and its owner.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ RIGHTS: Mapping[str, str] = {
     "responder": _ADD,
     # issuance and revocation
     "intent": "SELECT, INSERT, UPDATE (state)",
-    "certificate": "SELECT, INSERT, UPDATE (revoked_at, reason)",
+    "certificate": "SELECT, INSERT, UPDATE (revoked_at, reason, owner)",
     "certificate_name": _ADD,
     "certificate_parent": _ADD,
     "revocation": "SELECT, INSERT, UPDATE (reason, actor, comment, invalidity_date, generation, entry)",

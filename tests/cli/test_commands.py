@@ -250,6 +250,25 @@ def test_no_orphans(ca):
     assert ca.json("cert", "orphans") == []
 
 
+# --- owner --------------------------------------------------------------------------------------
+
+
+def test_a_certificate_and_all_of_a_team_are_handed_over(ca, issued):
+    serial = issued["serial"]
+    assert ca.json("cert", "assign", serial, "--owner", "old crew", "--dry-run")["certificates"] == 1
+    assert ca.json("cert", "show", serial)["owner"] == ""
+    assert "handed over 1" in ca.run("cert", "assign", serial, "--owner", "old crew", "--yes").stdout
+    moved = ca.json("cert", "assign", "--from", "old crew", "--owner", "new crew", "--yes")
+    assert moved == {"owner": "new crew", "certificates": 1}
+    assert [one["serial"] for one in ca.json("cert", "list", "--owner", "new crew")] == [serial]
+    assert "certificate.handed-over" in ca.run("audit", "export").stdout
+
+
+@pytest.mark.parametrize(("words", "owner"), [((), "x"), (("--from", "a", "01"), "x"), (("01",), " ")])
+def test_what_cannot_be_handed_over(ca, words, owner):
+    assert "next: " in ca.run("cert", "assign", *words, "--owner", owner, ok=2).stderr
+
+
 # --- revoke -------------------------------------------------------------------------------------
 
 

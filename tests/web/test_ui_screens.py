@@ -70,6 +70,8 @@ NEEDS = {
     "check": Right.SEE,
     "revoke": Right.REVOKE_OWN,
     "revoke_some": Right.REVOKE_MANY,
+    "keep_some": Right.KEEP_OWN,
+    "hand_over": Right.KEEP_OWN,
     "revocations": Right.SEE,
     "many": Right.REVOKE_MANY,
     "propose_many": Right.REVOKE_MANY,
@@ -163,10 +165,17 @@ def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, author
             continue
         own = path.replace("/01", f"/{serial_hex(one.serial)}")
         form = {"serial": serial_hex(one.serial), "sure": "1", "reason": "superseded"}
-        form |= {"csr": pem(csr("by-the-bench.test")), "profile": "server", "name": "nobody", "role": "viewer"}
+        form |= {
+            "csr": pem(csr("by-the-bench.test")),
+            "profile": "server",
+            "name": "nobody",
+            "role": "viewer",
+            "team": "x",
+        }
         answer = browser.get(own) if method == "GET" else browser.post(own, form)
         allowed = NEEDS[name] in ROLES[role]
-        owning = name == "revoke" and Right.REVOKE not in ROLES[role]  # it belongs to none of his teams
+        anybodys = {"revoke": Right.REVOKE, "keep_some": Right.KEEP, "hand_over": Right.KEEP}.get(name, NEEDS[name])
+        owning = anybodys not in ROLES[role]  # it belongs to none of his teams
         assert (answer.status_code == 403) is (not allowed or owning), f"{role} {method} {path}: {answer.status_code}"
 
 
@@ -302,6 +311,21 @@ def test_some_are_revoked_after_the_number_was_typed(ui: Flask, authority: Autho
     assert again.text.count('class="state warn"') == 3
     many = browser.post("/ui/certificates/revoke", {"serial": [f"{n:02x}" for n in range(16, 40)], "sure": "24"})
     assert many.status_code in (400, 404)
+
+
+def test_those_that_were_marked_are_handed_over(ui: Flask, authority: Authority) -> None:
+    made = [serial_hex(issue(authority, owner="pay team").serial) for _ in range(3)]
+    browser = signed_in(ui, authority, "operator", teams=("pay team",))
+    assert "Hand over the chosen" in browser.get('/ui/certificates?q=owner:"pay team"').text
+    asked = browser.post("/ui/certificates/keep", {"serial": made})
+    assert asked.text.count('type="hidden" name="serial"') == 3
+    done = browser.post("/ui/certificates/hand-over", {"serial": made, "team": "<b>crew</b>"})
+    assert done.status_code == 303
+    assert set(rows(browser.get(done.location).text)) == set(made)
+    page = browser.get(f"/ui/certificates/{made[0]}").text
+    assert "pay team → &lt;b&gt;crew&lt;/b&gt;" in page
+    assert "<h2>Hand over</h2>" not in page
+    assert browser.post("/ui/certificates/hand-over", {"serial": made, "team": "pay team"}).status_code == 403
 
 
 # --- one certificate ----------------------------------------------------------------------------

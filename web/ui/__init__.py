@@ -20,6 +20,7 @@ from web.ui import (
     hierarchy,
     home,
     jobs,
+    keeping,
     notices,
     pages,
     people,
@@ -31,7 +32,7 @@ from web.ui import (
 )
 
 SCREENS = (
-    *(signing_in, home, certificates, certificate, revocations, profiles, acme, connect, credentials),
+    *(signing_in, home, certificates, certificate, keeping, revocations, profiles, acme, connect, credentials),
     *(hierarchy, publication, reports, jobs, notices, audit, approvals, people, account),
 )
 
