@@ -210,6 +210,7 @@ class IssueRequest:
     token: str = ""
     replaces: str = ""
     issuer: str = ""
+    tags: tuple[str, ...] = ()
     request_id: str = ""
 
 
@@ -368,7 +369,8 @@ class Query:
 
     `name` matches a whole DNS name, IP or URI, or every DNS name below a domain (`*.x.test`); `text` matches a
     prefix of any name, the CN or the serial. `status` is valid, revoked, expired or expiring (within
-    `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `ends_from` and `ends_before` bound
+    `expiring_within` seconds). `public_key` is the SHA-256 (hex) of a DER SPKI. `tag` is
+    a whole tag (`env=prod`), or a key with any value or none (`env`). `ends_from` and `ends_before` bound
     notAfter, in epoch seconds, where the second is not 0; `issued_until`, where it is not 0, is the last
     second of issue. `limit` is at most 1,000.
     """
@@ -382,6 +384,7 @@ class Query:
     account: str = ""
     token: str = ""
     public_key: str = ""
+    tag: str = ""
     expiring_within: int = 0
     ends_from: int = 0
     ends_before: int = 0

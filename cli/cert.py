@@ -33,6 +33,7 @@ SHOWN = 100
 @click.option("--profile", default="server", show_default=True, help="The kind of certificate.")
 @click.option("--validity", type=DURATION, default=0, help="Its life, such as 30d; the profile's own without it.")
 @click.option("--owner", default="", help="Who answers for it.")
+@click.option("--tag", "tags", multiple=True, help="A label to find it by, key or key=value; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where the chain goes (PEM, leaf first); else stdout.")
 def issue(session: Session, csr: Path | None, **options: Any) -> None:
     """Issues a certificate for a CSR, or for a new key and names.
@@ -97,6 +98,7 @@ def _from_new_key(path: Path | None, options: dict[str, Any], undo: ExitStack, d
 
 
 def _request(spki: bytes, names: "tuple[Name, ...]", common_name: str, options: dict[str, Any]) -> "IssueRequest":
+    from ca.authority import tags
     from ca.records import IssueRequest
 
     return IssueRequest(
@@ -107,6 +109,7 @@ def _request(spki: bytes, names: "tuple[Name, ...]", common_name: str, options: 
         common_name=common_name,
         validity=options["validity"],
         owner=options["owner"],
+        tags=tags.parse(options["tags"]),
     )
 
 
@@ -149,6 +152,7 @@ def _say_issued(session: Session, authority: "Authority", certificate: "Certific
 @click.option("--text", default="", help="How a name, the CN or the serial begins.")
 @click.option("--profile", default="", help="Only of that profile.")
 @click.option("--owner", default="", help="Only of that owner.")
+@click.option("--tag", default="", help="Only with that tag, or with that key whatever its value.")
 @click.option("--issuer", default="", help="Only of that issuer.")
 @click.option("--within", type=DURATION, default="30d", show_default=True, help="What --status expiring means.")
 @click.option("--limit", type=click.IntRange(1), help=f"At most so many. [default: {SHOWN}; with --json all]")
@@ -204,8 +208,9 @@ def show(session: Session, certificate: str, pem: bool) -> None:
         if pem and not session.json:
             click.echo(chain, nl=False)
             return
-        shape = shapes.certificate(one, authority.clock())
-        text = {**shape, "names": ", ".join(shape["names"])}
+        tags = list(authority.tags([one]).get(one.serial, ()))
+        shape = {**shapes.certificate(one, authority.clock()), "tags": tags}
+        text = {**shape, "names": ", ".join(shape["names"]), "tags": ", ".join(tags)}
         answer(session, {**shape, "chain": chain}, lambda: facts((k, v) for k, v in text.items() if v))
 
 

@@ -1,4 +1,4 @@
-"""`certwright cert assign`: who answers for certificates."""
+"""`certwright cert assign|tag`: who answers for certificates, and by what labels they are found."""
 
 from typing import TYPE_CHECKING
 
@@ -48,3 +48,21 @@ def _owned(authority: "Authority", team: str) -> "list[Certificate]":
     from cli.cert import found
 
     return list(found(authority, Query(owner=team), None))
+
+
+@command(changes=True)
+@click.argument("certificates", nargs=-1, required=True)
+@click.option("--set", "put", multiple=True, help="A tag, key or key=value, in place of that key's own; repeatable.")
+@click.option("--off", multiple=True, help="A key to take off, whatever its value; repeatable.")
+def tag(session: Session, certificates: tuple[str, ...], put: tuple[str, ...], off: tuple[str, ...]) -> None:
+    """Tags certificates, by serial, SHA-256 or file: labels to find them by; all of them change or none."""
+    from ca.authority import tags
+
+    change = tags.parse_change(put, off)
+    with session.authority() as authority:
+        chosen = [find_certificate(authority, one) for one in certificates]
+        if session.dry_run:
+            answer(session, {"dry_run": True, "certificates": len(chosen)}, f"Would tag {len(chosen)}.")
+            return
+        done = tags.retag(authority, chosen, change, operator())
+    answer(session, {"changed": done}, f"tagged {done}")

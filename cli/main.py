@@ -63,6 +63,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cert release": ("cli.revoke:release", "Take a hold back."),
     "cert revocations": ("cli.revoke:revocations", "List mass revocations and how far they are."),
     "cert orphans": ("cli.cert:orphans", "List serials that were given up."),
+    "cert tag": ("cli.keep:tag", "Label certificates, to find them by."),
     "crl publish": ("cli.crl:publish", "Publish the CRLs that are due."),
     "crl show": ("cli.crl:show", "Show the published CRLs."),
     "crl adopt": ("cli.crl:adopt", "Take over revocations that published CRLs tell of."),

@@ -126,6 +126,10 @@ class Authority(Desk):
         """One page of certificates, as of now."""
         return self.store.find(query, self.clock())
 
+    def tags(self, certificates: Iterable[Certificate]) -> Mapping[int, tuple[str, ...]]:
+        """The tags of each by its serial; a certificate without any has no line."""
+        return self.store.tags(certificates)
+
     def chain(self, certificate: Certificate) -> bytes:
         """PEM: leaf first, intermediates, no root."""
         return chain.chain_pem(self, certificate)

@@ -36,6 +36,7 @@ class Dossier:
     lint: tuple[Linted, ...]
     lint_trouble: str
     revocation: Revocation | None
+    tags: tuple[str, ...]
 
 
 def dossier(desk: Desk, serial: int) -> Dossier:
@@ -51,6 +52,7 @@ def dossier(desk: Desk, serial: int) -> Dossier:
         lint=lint,
         lint_trouble=trouble,
         revocation=_revocation(desk, one),
+        tags=desk.store.tags([one]).get(one.serial, ()),
     )
 
 

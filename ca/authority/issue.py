@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
-from ca.authority import compromised, standing
+from ca.authority import compromised, standing, tags
 from ca.authority.answers import file_first, first_answers
 from ca.authority.desk import Desk
 from ca.errors import (
@@ -56,6 +56,8 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
     with desk.store.transaction():
         _finish(desk, certificate, intent)
         file_first(desk, certificate, answers)
+        if request.tags:
+            tags.retag(desk, [certificate], tags.Change(request.tags), request.actor)
         after(certificate)
     return certificate
 

@@ -136,7 +136,7 @@ def _demand_selection(query: Query) -> None:
     if not any(getattr(query, name) for name in _SELECTS):
         raise BadRequest("This query would revoke everything.", next_step="Name at least an issuer: issuer:issuing-g1.")
     if replace(query, **dict.fromkeys(_SELECTS, ""), issued_until=0) != Query():  # type: ignore[arg-type]
-        raise BadRequest("A mass revocation takes no status, order or page.", next_step="Leave them out.")
+        raise BadRequest("A mass revocation takes no status, tag, order or page.", next_step="Leave them out.")
 
 
 def _found(desk: Desk, query: Query) -> Iterator[Certificate]:

@@ -22,6 +22,7 @@ EVENTS: Mapping[str, str] = {
     "certificate.issued": "A certificate was signed, compared with its intent and stored.",
     "certificate.released": "A hold was taken back: the certificate is good again.",
     "certificate.revoked": "A certificate was revoked, or its reason raised to keyCompromise.",
+    "certificate.tagged": "The tags of a certificate changed; which were set and taken off stands in the detail.",
     "challenge.failed": "An ACME challenge was not met.",
     "clock.accepted": "An operator accepted a node's wall clock as it was, although it had moved.",
     "clock.trusted": "A node's wall clock is right again.",

@@ -33,6 +33,7 @@ RIGHTS: Mapping[str, str] = {
     "certificate": "SELECT, INSERT, UPDATE (revoked_at, reason, owner)",
     "certificate_name": _ADD,
     "certificate_parent": _ADD,
+    "certificate_tag": "SELECT, INSERT, DELETE",
     "revocation": "SELECT, INSERT, UPDATE (reason, actor, comment, invalidity_date, generation, entry)",
     "held": _CHANGE,
     "mass_revocation": _CHANGE,

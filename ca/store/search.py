@@ -172,6 +172,8 @@ def _filters(query: Query, now: int) -> Iterator[Filter]:
         yield _name(query.name.lower())
     if query.text:
         yield _text(query.text.lower().strip())
+    if query.tag:
+        yield _filed("certificate_tag", "tag" if "=" in query.tag else "key", query.tag)
     if query.public_key:
         yield _column("spki_sha256", query.public_key.lower())
     for column in ("token", "account", "owner"):

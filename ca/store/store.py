@@ -27,6 +27,7 @@ from ca.store.search import Search
 from ca.store.shards import Shards
 from ca.store.stopwatches import Stopwatches
 from ca.store.survey import Surveys
+from ca.store.tags import Tags
 from ca.store.targets import Targets
 from ca.store.tokens import Tokens
 
@@ -37,6 +38,7 @@ class Store(
     Hierarchy,
     Issuance,
     Certificates,
+    Tags,
     Search,
     Revocations,
     Lists,

@@ -269,6 +269,18 @@ def test_what_cannot_be_handed_over(ca, words, owner):
     assert "next: " in ca.run("cert", "assign", *words, "--owner", owner, ok=2).stderr
 
 
+def test_certificates_are_tagged_when_issued_and_later(ca, tmp_path):
+    key = tmp_path / "t.key"
+    one = ca.json("cert", "issue", "--new-key", key, "--name", "t.test", "--tag", "env=prod", "--tag", "critical")
+    assert ca.json("cert", "show", one["serial"])["tags"] == ["critical", "env=prod"]
+    assert ca.json("cert", "tag", one["serial"], "--set", "env=test", "--dry-run")["certificates"] == 1
+    assert ca.json("cert", "tag", one["serial"], "--set", "env=test", "--off", "critical") == {"changed": 1}
+    assert [found["serial"] for found in ca.json("cert", "list", "--tag", "env=test")] == [one["serial"]]
+    assert ca.json("cert", "list", "--tag", "critical") == []
+    assert "next: " in ca.run("cert", "tag", one["serial"], "--set", "No Tag", ok=2).stderr
+    assert "next: " in ca.run("cert", "tag", one["serial"], ok=2).stderr
+
+
 # --- revoke -------------------------------------------------------------------------------------
 
 

@@ -345,3 +345,14 @@ def test_a_hold_is_released_and_many_are_revoked(asker: Asker, authority: Author
     stranger = Asker(asker.client, make_token(authority))
     problem(stranger.get(f"/api/v1/revocations/{begun.get_json()['id']}"), 404)
     assert stranger.post("/api/v1/revocations", wish).get_json()["total"] == 0, "it finds what it issued alone"
+
+
+def test_tags_of_an_issuance_are_told_and_found(asker: Asker) -> None:
+    wish = {"csr": pem(csr(a_name())), "tags": ["env=prod", "critical"]}
+    made = asker.post(CERTIFICATES, wish, Idempotency_Key="tagged").get_json()
+    assert made["tags"] == ["critical", "env=prod"]
+    assert asker.post(CERTIFICATES, wish, Idempotency_Key="tagged").get_json() == made
+    found = asker.get(f"{CERTIFICATES}?tag=env=prod").get_json()["items"]
+    assert [one["serial"] for one in found] == [made["serial"]]
+    problem(asker.post(CERTIFICATES, {**wish, "tags": ["<script>"]}), 400, "bad-request")
+    problem(asker.post(CERTIFICATES, {**wish, "tags": ["a"] * 21}), 422)

@@ -157,6 +157,38 @@ def test_the_keyboard_alone_filters_and_opens(first: Person) -> None:
     page.keyboard.press("Escape")
 
 
+def test_the_keyboard_alone_tags_two_and_hands_them_over(first: Person) -> None:
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
+    page = first.open("/ui/certificates?q=san:*.shop.test status:valid")
+    for row in (0, 1):
+        page.locator("tr[data-row] input").nth(row).focus()
+        page.keyboard.press("Space")
+    page.get_by_role("button", name="Tag or hand over").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Tags to set").focus()
+    assert violations(page, axe) == []
+    page.keyboard.type("env=prod, seen by=<b>me</b>")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text("'seen by=<b>me</b>' is no tag")
+    page.get_by_label("Tags to set").focus()  # the choice and what was typed are still there
+    page.keyboard.press("Control+a")
+    page.keyboard.type("env=prod, seen=<b>me</b>, round=2")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("q=tag"))
+    expect(page.locator("tr[data-row]")).to_have_count(2)
+    expect(page.locator("tr[data-row] small").first).to_have_text("env=prodround=2+1")
+    assert violations(page, axe) == []
+    page.locator("tr[data-row] a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="seen=<b>me</b>")).to_be_visible()
+    page.get_by_label("To the team").focus()
+    page.keyboard.type("night crew")
+    page.keyboard.press("Enter")
+    expect(page.locator("ol.timeline").last).to_contain_text("shop team → night crew")
+    assert violations(page, axe) == []
+    first.trouble.clear()  # the console tells of the refusal
+
+
 def test_issue_from_a_pasted_csr(first: Person) -> None:
     page = first.open("/ui/issue")
     page.get_by_label("CSR (PEM), pasted").fill(pem(csr("pasted.shop.test")))

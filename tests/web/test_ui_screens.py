@@ -72,6 +72,7 @@ NEEDS = {
     "revoke_some": Right.REVOKE_MANY,
     "keep_some": Right.KEEP_OWN,
     "hand_over": Right.KEEP_OWN,
+    "tag": Right.KEEP_OWN,
     "revocations": Right.SEE,
     "many": Right.REVOKE_MANY,
     "propose_many": Right.REVOKE_MANY,
@@ -171,10 +172,13 @@ def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, author
             "name": "nobody",
             "role": "viewer",
             "team": "x",
+            "put": "a",
         }
         answer = browser.get(own) if method == "GET" else browser.post(own, form)
         allowed = NEEDS[name] in ROLES[role]
-        anybodys = {"revoke": Right.REVOKE, "keep_some": Right.KEEP, "hand_over": Right.KEEP}.get(name, NEEDS[name])
+        anybodys = {"revoke": Right.REVOKE, **dict.fromkeys(("keep_some", "hand_over", "tag"), Right.KEEP)}.get(
+            name, NEEDS[name]
+        )
         owning = anybodys not in ROLES[role]  # it belongs to none of his teams
         assert (answer.status_code == 403) is (not allowed or owning), f"{role} {method} {path}: {answer.status_code}"
 
@@ -316,16 +320,38 @@ def test_some_are_revoked_after_the_number_was_typed(ui: Flask, authority: Autho
 def test_those_that_were_marked_are_handed_over(ui: Flask, authority: Authority) -> None:
     made = [serial_hex(issue(authority, owner="pay team").serial) for _ in range(3)]
     browser = signed_in(ui, authority, "operator", teams=("pay team",))
-    assert "Hand over the chosen" in browser.get('/ui/certificates?q=owner:"pay team"').text
+    assert "Tag or hand over" in browser.get('/ui/certificates?q=owner:"pay team"').text
     asked = browser.post("/ui/certificates/keep", {"serial": made})
-    assert asked.text.count('type="hidden" name="serial"') == 3
+    assert re.findall(r'type="hidden" name="serial" value="(\w+)"', asked.text) == made * 2  # to tag, to hand over
     done = browser.post("/ui/certificates/hand-over", {"serial": made, "team": "<b>crew</b>"})
     assert done.status_code == 303
     assert set(rows(browser.get(done.location).text)) == set(made)
     page = browser.get(f"/ui/certificates/{made[0]}").text
     assert "pay team → &lt;b&gt;crew&lt;/b&gt;" in page
-    assert "<h2>Hand over</h2>" not in page
+    assert ">Hand over</button>" not in page
     assert browser.post("/ui/certificates/hand-over", {"serial": made, "team": "pay team"}).status_code == 403
+
+
+def test_those_that_were_marked_are_tagged_and_found_by_it(ui: Flask, authority: Authority) -> None:
+    made = [serial_hex(issue(authority, f"n{number}.tagged.test", owner="pay team").serial) for number in range(50)]
+    browser = signed_in(ui, authority, "operator", teams=("pay team",))
+    put = "env=prod, critical, team=web shop, note=<script>alert(1)</script>"
+    done = browser.post("/ui/certificates/tag", {"serial": made, "put": put})
+    assert done.status_code == 303
+    assert set(rows(browser.get(done.location).text)) == set(made)
+    assert set(rows(browser.get('/ui/certificates?q=san:*.tagged.test tag:"team=web shop"').text)) == set(made)
+    listed = browser.get("/ui/certificates?q=tag:env=prod", HX_Request="true")
+    assert "<small><i>critical</i><i>env=prod</i>+2</small>" in listed.text
+    assert len(listed.data) < 30_000
+    browser.post("/ui/certificates/tag", {"serial": made[0], "put": "env=test", "off": "critical"})
+    page = browser.get(f"/ui/certificates/{made[0]}").text
+    assert "env=test without critical, env=prod" in page
+    assert "note=&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert rows(browser.get("/ui/certificates?q=tag:env=test").text) == made[:1]
+    table = browser.get("/ui/certificates/export.csv?q=tag:env=test").text
+    assert next(tables.DictReader(io.StringIO(table)))["tags"].startswith("env=test, note=")
+    assert browser.get("/ui/certificates?q=tag:a tag:b").status_code == 400
+    assert browser.post("/ui/certificates/tag", {"serial": made, "put": "a\u202eb"}).status_code == 400
 
 
 # --- one certificate ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from flask import Response, g, request
 from pydantic import ValidationError
 
 from ca import csr
-from ca.authority import Authority
+from ca.authority import Authority, tags
 from ca.authority.revoke import REASONS, parse_reason
 from ca.authority.tokens import permit
 from ca.errors import BadCSR, BadRequest, NotFound
@@ -49,8 +49,11 @@ def blueprint(authority: Authority) -> APIBlueprint:
     @doors.doc(summary="Search certificates", operation_id="find", responses=spec.problems(422), security="token")
     def find(query: models.CertificateQuery) -> dict[str, object]:
         page = authority.find(Query(token=principal().token.id, **query.model_dump()))
-        now = authority.clock()
-        return {"items": [models.certificate_out(one, now, base) for one in page.items], "next": page.next}
+        now, found = authority.clock(), authority.tags(page.items)
+        return {
+            "items": [models.certificate_out(one, found.get(one.serial, ()), now, base) for one in page.items],
+            "next": page.next,
+        }
 
     @doors.get("/<serial>")
     @doors.doc(summary="One certificate", operation_id="show", responses=spec.SHOW_RESPONSES, security="token")
@@ -82,7 +85,8 @@ def blueprint(authority: Authority) -> APIBlueprint:
         certificate = _own(authority, serial)
         wish = RevokeRequest(Reason.CERTIFICATE_HOLD, g.actor, request_id=g.request_id)
         authority.release(certificate.issuer, certificate.serial, wish)
-        return models.certificate_out(_own(authority, serial), authority.clock(), base)
+        one = _own(authority, serial)
+        return models.certificate_out(one, _tags(authority, one), authority.clock(), base)
 
     return doors
 
@@ -104,6 +108,7 @@ def _wish() -> IssueRequest:
         validity=options.validity,
         owner=options.owner or who.token.owner,
         token=who.token.id,
+        tags=tags.parse(options.tags) if isinstance(options, models.IssueBody) else (),
         request_id=g.request_id,
     )
 
@@ -135,7 +140,12 @@ def _csr_bytes(text: str) -> bytes:
 
 
 def _render(authority: Authority, certificate: Certificate, base: str) -> bytes:
-    return msgspec.json.encode(models.issued_out(certificate, authority.chain(certificate), authority.clock(), base))
+    chain, now = authority.chain(certificate), authority.clock()
+    return msgspec.json.encode(models.issued_out(certificate, _tags(authority, certificate), chain, now, base))
+
+
+def _tags(authority: Authority, certificate: Certificate) -> tuple[str, ...]:
+    return authority.tags([certificate]).get(certificate.serial, ())
 
 
 def _issued(outcome: once.Outcome, base: str) -> Response:

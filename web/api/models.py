@@ -1,5 +1,6 @@
 """The shapes of the API's JSON, in and out; the OpenAPI document is generated from them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -46,6 +47,7 @@ class IssueBody(Inward):
     profile: str = Field("server", max_length=64)
     validity: Duration = Field(0, description="life in seconds; 0 for the profile's own")
     owner: Text = Field("", description="who answers for it; empty for the token's owner")
+    tags: list[Text] = Field([], max_length=20, description="labels to find it by: key, or key=value")
 
 
 class IssueQuery(Inward):
@@ -73,6 +75,7 @@ class CertificateQuery(Inward):
     profile: Text = ""
     owner: Text = ""
     issuer: Text = ""
+    tag: Text = Field("", description="a whole tag, or a key with any value")
     after: Text = Field("", description="`next` of the page before")
     limit: int = Field(100, ge=1, le=1000)
 
@@ -96,6 +99,7 @@ class CertificateOut(BaseModel):
     common_name: str
     issuer: str
     owner: str
+    tags: list[str]
     not_before: Time
     not_after: Time
     issued_at: Time
@@ -196,7 +200,7 @@ class ProblemOut(BaseModel):
 # --- from records -------------------------------------------------------------------------------
 
 
-def certificate_out(one: Certificate, now: int, base: str) -> dict[str, object]:
+def certificate_out(one: Certificate, tags: Sequence[str], now: int, base: str) -> dict[str, object]:
     """A `CertificateOut`; `base` is the URL of the collection."""
     serial = serial_hex(one.serial)
     return {
@@ -208,6 +212,7 @@ def certificate_out(one: Certificate, now: int, base: str) -> dict[str, object]:
         "common_name": one.common_name,
         "issuer": one.issuer,
         "owner": one.owner,
+        "tags": list(tags),
         "not_before": rfc3339(one.not_before),
         "not_after": rfc3339(one.not_after),
         "issued_at": rfc3339(one.issued_at),
@@ -244,11 +249,11 @@ def mass_out(one: MassRevocation) -> dict[str, object]:
     }
 
 
-def issued_out(one: Certificate, chain: bytes, now: int, base: str) -> dict[str, object]:
+def issued_out(one: Certificate, tags: Sequence[str], chain: bytes, now: int, base: str) -> dict[str, object]:
     """An `IssuedOut`; the chain begins with the certificate itself."""
     end = b"-----END CERTIFICATE-----\n"
     leaf = chain[: chain.index(end) + len(end)]
-    return {**certificate_out(one, now, base), "certificate": leaf.decode(), "chain": chain.decode()}
+    return {**certificate_out(one, tags, now, base), "certificate": leaf.decode(), "chain": chain.decode()}
 
 
 def publication_out(one: Publication) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from ca.authority import Authority, owners
+from ca.authority import Authority, keeping
 from ca.authority.chain import pem
 from ca.authority.revoke import parse_reason
 from ca.errors import BadRequest, Conflict, NotFound
@@ -56,7 +56,7 @@ def _dossier(serial: str, status: int = 200, **more: object) -> Response:
         "facts": decoded.facts(one.der),
         "chain": [decoded.authority(issuer) for issuer in found.chain],
         "reasons": REASONS,
-        "may_keep": owners.may_keep(seat(), one),
+        "may_keep": keeping.may_keep(seat(), one),
         "may_revoke": seat().may_revoke(one),
         "files": FILES,
     }

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, request, url_for
 
-from ca.authority import Authority
+from ca.authority import Authority, keeping
 from ca.authority.revoke import LEAF_REASONS, parse_reason
 from ca.errors import BadRequest
 from ca.records import REASON_CODES, Page, serial_hex
@@ -20,16 +20,16 @@ AT_ONCE = 10
 REASONS = tuple(str(one) for one in sorted(LEAF_REASONS, key=REASON_CODES.__getitem__))
 
 
-def mount(blueprint: Blueprint, _authority: Authority) -> None:
+def mount(blueprint: Blueprint, authority: Authority) -> None:
     """The list, and what is done with it."""
 
     @blueprint.get("/certificates")
     def certificates() -> Response:
-        return _listed(request.args.get("q", ""))
+        return _listed(authority, request.args.get("q", ""))
 
     @blueprint.get("/certificates/export.<kind>")
     def export(kind: str) -> Response:
-        return _file(request.args.get("q", ""), kind)
+        return _file(authority, request.args.get("q", ""), kind)
 
     @blueprint.post("/certificates/revoke")
     def revoke_some() -> Response:
@@ -40,22 +40,25 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
         return page("revoked.html", done=done)
 
 
-def _listed(text: str) -> Response:
+def _listed(authority: Authority, text: str) -> Response:
     error, found = None, Page((), "")
     try:
         found = seat().find(chips.parse(text), request.args.get("after", "")[:200], PAGE)
     except BadRequest as wrong:
         error = wrong
     values = {"items": found.items, "following": found.next, "q": text[: chips.LONGEST], "error": error}
-    return page("certificates.html", 400 if error else 200, chips=chips.suggestions(text), **values)
+    tags = keeping.tags_of(authority, seat(), found.items)
+    return page("certificates.html", 400 if error else 200, chips=chips.suggestions(text), tags=tags, **values)
 
 
-def _file(text: str, kind: str) -> Response:
+def _file(authority: Authority, text: str, kind: str) -> Response:
     if kind not in exports.KINDS:
         raise BadRequest(f"There is no file of the kind {kind[:20]!r}.", next_step="Ask for csv, json or pem.")
     write, content_type = exports.KINDS[kind]
     found, whole = seat().find_all(chips.parse(text), MOST[kind])
-    response = Response(write(found, seat().now()), content_type=content_type)
+    response = Response(
+        write(found, keeping.tags_of(authority, seat(), found), seat().now()), content_type=content_type
+    )
     response.headers["Content-Disposition"] = f'attachment; filename="certificates.{kind}"'
     response.headers["X-Complete"] = "yes" if whole else f"no: the first {len(found)}"
     return response

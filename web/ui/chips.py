@@ -12,7 +12,7 @@ from ca.records import Query
 DAY = 86400
 _WORD = re.compile(r'(?:(?P<key>[a-z]+):)?(?:"(?P<quoted>[^"]*)"|(?P<bare>\S+))')
 _FIELDS = {"san": "name", "status": "status", "owner": "owner", "profile": "profile", "issuer": "issuer"}
-_FIELDS |= {"account": "account", "token": "token"}
+_FIELDS |= {"account": "account", "token": "token", "tag": "tag"}
 _STATUSES = ("valid", "expiring", "expired", "revoked")
 ORDERS = {"issued": "newest first", "expiry": "ending first", "name": "by name"}
 LONGEST = 500
@@ -48,6 +48,8 @@ def _with(query: Query, key: str, value: str) -> Query:
         if query.text:
             raise BadRequest("One free word at a time.", next_step="For a name inside a domain write san:*.domain.")
         return replace(query, text=value)
+    if key == "tag" and query.tag:
+        raise BadRequest("One tag at a time.", next_step="Take the other one out.")
     if key == "status" and value not in _STATUSES:
         raise BadRequest(f"{value!r} is no status.", next_step=f"Use one of {', '.join(_STATUSES)}.")
     if key == "order" and value in ORDERS:

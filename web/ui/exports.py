@@ -3,21 +3,24 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ca.authority.chain import pem
 from ca.clock import rfc3339
 from ca.records import Certificate, serial_hex
 
+Tags = Mapping[int, tuple[str, ...]]
+"""Of each certificate by its serial."""
+
 HEAD = (
     *("serial", "status", "common_name", "names", "profile", "owner", "issuer"),
-    *("not_before", "not_after", "issued_at", "revoked_at", "reason", "sha256"),
+    *("not_before", "not_after", "issued_at", "revoked_at", "reason", "sha256", "tags"),
 )
 
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def row(one: Certificate, now: int) -> dict[str, str]:
+def row(one: Certificate, tags: Tags, now: int) -> dict[str, str]:
     """A certificate as text under each heading."""
     return {
         "serial": serial_hex(one.serial),
@@ -33,20 +36,21 @@ def row(one: Certificate, now: int) -> dict[str, str]:
         "revoked_at": rfc3339(one.revoked_at) if one.revoked_at else "",
         "reason": one.reason,
         "sha256": one.sha256,
+        "tags": ", ".join(tags.get(one.serial, ())),
     }
 
 
-def as_csv(certificates: Iterable[Certificate], now: int) -> bytes:
+def as_csv(certificates: Iterable[Certificate], tags: Tags, now: int) -> bytes:
     """RFC 4180, with a heading."""
-    return table(HEAD, ([*row(one, now).values()] for one in certificates))
+    return table(HEAD, ([*row(one, tags, now).values()] for one in certificates))
 
 
-def as_json(certificates: Iterable[Certificate], now: int) -> bytes:
+def as_json(certificates: Iterable[Certificate], tags: Tags, now: int) -> bytes:
     """One array of objects."""
-    return json.dumps([row(one, now) for one in certificates], indent=1).encode()
+    return json.dumps([row(one, tags, now) for one in certificates], indent=1).encode()
 
 
-def as_pem(certificates: Iterable[Certificate], _now: int) -> bytes:
+def as_pem(certificates: Iterable[Certificate], _tags: Tags, _now: int) -> bytes:
     """The certificates, one after the other."""
     return b"".join(pem(one.der) for one in certificates)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ca import journal
-from ca.authority import Authority, owners
+from ca.authority import Authority, keeping, owners
 from ca.authority.seat import Seat
 from ca.errors import BadRequest, Conflict, Denied, NotFound, StepUpNeeded
 from ca.people import Person, SignIn
@@ -40,32 +40,32 @@ def told(authority: Authority, one: Certificate) -> list[dict[str, object]]:
 
 def test_it_is_the_other_teams_from_then_on_and_the_journal_says_so(authority: Authority, sit: Sit) -> None:
     one, operator = issue(authority, "pay"), sit("operator", "pay")
-    assert owners.hand_over(authority, operator, [one.serial], " shop team ") == 1
+    assert keeping.hand_over(authority, operator, [one.serial], " shop team ") == 1
     assert authority.certificate(one.serial) == replace(one, owner="shop team")
     assert authority.find(Query(owner="shop team")).items == (replace(one, owner="shop team"),)
     assert one.serial not in {found.serial for found in authority.find(Query(owner="pay")).items}
     assert told(authority, one) == [{"from": "pay", "to": "shop team"}]
     with pytest.raises(Denied):
-        owners.hand_over(authority, operator, [one.serial], "pay")
+        keeping.hand_over(authority, operator, [one.serial], "pay")
 
 
 def test_who_may(authority: Authority, sit: Sit) -> None:
     one, nobodys = issue(authority, "pay"), issue(authority)
     for seat in (sit("operator", "shop"), sit("operator"), sit("viewer", "pay"), sit("administrator", "pay")):
         with pytest.raises(Denied):
-            owners.hand_over(authority, seat, [one.serial], "shop")
+            keeping.hand_over(authority, seat, [one.serial], "shop")
     with pytest.raises(Denied):
-        owners.hand_over(authority, sit("operator", "pay"), [nobodys.serial], "pay")
+        keeping.hand_over(authority, sit("operator", "pay"), [nobodys.serial], "pay")
     with pytest.raises(StepUpNeeded):
-        owners.hand_over(authority, sit("operator", "pay", fresh=False), [one.serial], "shop")
-    assert owners.hand_over(authority, sit("security-officer"), [one.serial, nobodys.serial], "shop") == 2
+        keeping.hand_over(authority, sit("operator", "pay", fresh=False), [one.serial], "shop")
+    assert keeping.hand_over(authority, sit("security-officer"), [one.serial, nobodys.serial], "shop") == 2
 
 
 def test_all_change_or_none(authority: Authority, sit: Sit) -> None:
     ours, theirs = issue(authority, "pay"), issue(authority, "shop")
     for other, error in ((theirs.serial, Denied), (1, NotFound)):
         with pytest.raises(error):
-            owners.hand_over(authority, sit("operator", "pay"), [ours.serial, other], "new")
+            keeping.hand_over(authority, sit("operator", "pay"), [ours.serial, other], "new")
     assert authority.certificate(ours.serial).owner == "pay"
     authority.store.set_owner(theirs, "elsewhere")
     with pytest.raises(Conflict):  # read before it changed hands
@@ -76,7 +76,7 @@ def test_all_change_or_none(authority: Authority, sit: Sit) -> None:
 
 def test_the_same_owner_again_is_no_change(authority: Authority, sit: Sit) -> None:
     one = issue(authority, "pay")
-    assert owners.hand_over(authority, sit("operator", "pay"), [one.serial] * 3, "pay") == 0
+    assert keeping.hand_over(authority, sit("operator", "pay"), [one.serial] * 3, "pay") == 0
     assert told(authority, one) == []
 
 
@@ -84,10 +84,10 @@ def test_the_same_owner_again_is_no_change(authority: Authority, sit: Sit) -> No
 def test_what_is_no_team_is_refused(authority: Authority, sit: Sit, team: str) -> None:
     one = issue(authority, "pay")
     with pytest.raises(BadRequest):
-        owners.hand_over(authority, sit("operator", "pay"), [one.serial], team)
+        keeping.hand_over(authority, sit("operator", "pay"), [one.serial], team)
 
 
 def test_how_many_at_once(authority: Authority, sit: Sit) -> None:
-    for serials in ([], range(1, owners.AT_ONCE + 2)):
+    for serials in ([], range(1, keeping.AT_ONCE + 2)):
         with pytest.raises(BadRequest):
-            owners.hand_over(authority, sit("security-officer"), serials, "shop")
+            keeping.hand_over(authority, sit("security-officer"), serials, "shop")

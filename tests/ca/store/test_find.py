@@ -139,12 +139,13 @@ CHOICES = {
     "owner": ["", "red", "blue"],
     "profile": ["", "server", "client"],
     "issuer": ["", "issuing-g1"],
+    "tag": ["", "env", "env=prod", "env=no", "critical", "none"],
     "order_by": list(ORDERS),
     "limit": [1, 2, 5],
 }
 
 
-def meets(one: Certificate, query: Query) -> bool:
+def meets(one: Certificate, tags: tuple[str, ...], query: Query) -> bool:
     """The same search, said in Python."""
     name = one.names[0].value
     by_name = name.endswith(query.name[1:]) if query.name.startswith("*.") else name == query.name
@@ -156,6 +157,7 @@ def meets(one: Certificate, query: Query) -> bool:
         and query.owner in ("", one.owner)
         and query.profile in ("", one.profile)
         and query.issuer in ("", one.issuer)
+        and query.tag in ("", *tags, *(tag.partition("=")[0] for tag in tags))
     )
 
 
@@ -173,6 +175,10 @@ def crowd(store: Store, issue: Issue) -> list[Certificate]:
     ]
     for one in made[::7]:
         store.revoke(Revocation("issuing-g1", one.serial, NOW, Reason.SUPERSEDED, SYSTEM, one.not_after))
+    for n, one in enumerate(made):
+        tags = [("env", f"env={('prod', 'test')[n % 2]}"), ("critical", "critical")][: n % 3]
+        with store.transaction():
+            store.change_tags(store.tags_for_change(one)[0], [], tags)
     return [store.by_serial(one.serial) for one in made]
 
 
@@ -189,7 +195,8 @@ def test_pages_are_the_whole_list_in_order_whichever_way_leads_to_them(
         for name, value in (("FEW", few), ("STEPS", steps), ("NARROW_STEPS", narrow)):
             bounds.setattr(search, name, value)
         got = [one for page in pages(store, query) for one in page]
-    assert got == [one for _, one in numbered if meets(one, query)]
+    tags = store.tags(crowd)
+    assert got == [one for _, one in numbered if meets(one, tags.get(one.serial, ()), query)]
 
 
 def test_a_plain_list_has_full_pages(store: Store, crowd: list[Certificate]) -> None:
