@@ -21,6 +21,7 @@ from tests.web.browser import Demo, chromium, come_by_link, demo, violations
 SCREENS = {
     "home": "/ui/",
     "certificates": "/ui/certificates",
+    "views": "/ui/views?q=status:expiring",
     "certificate": "",  # the first of the list
     "revocations": "/ui/revocations",
     "revoke-many": "/ui/revocations/new?q=san:*.pay.test",

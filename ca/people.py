@@ -112,6 +112,18 @@ class Passkey:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedView:
+    """A query that a person keeps under a name, for himself (`team` empty) or also for one of his teams."""
+
+    id: str
+    person: str
+    name: str
+    query: str
+    team: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """One sign-in that holds until `expires_at`, until it lay idle, or until it is ended.
 

@@ -56,6 +56,7 @@ RIGHTS: Mapping[str, str] = {
     "sign_in": "SELECT, INSERT, UPDATE (seen_at, fresh_at, ended_at, method)",
     "webauthn_challenge": "SELECT, INSERT, DELETE",
     "throttle": "SELECT, INSERT, UPDATE, DELETE",
+    "saved_view": "SELECT, INSERT, UPDATE (name, query, team), DELETE",
     "proposal": "SELECT, INSERT, UPDATE (state, decided_by, decided_at, assertion, outcome)",
     # work
     "lease": _CHANGE,

@@ -30,6 +30,7 @@ from ca.store.survey import Surveys
 from ca.store.tags import Tags
 from ca.store.targets import Targets
 from ca.store.tokens import Tokens
+from ca.store.views import Views
 
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -52,6 +53,7 @@ class Store(
     Blocklist,
     Tokens,
     People,
+    Views,
     Proposals,
     Idempotency,
     Leases,

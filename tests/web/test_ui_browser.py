@@ -189,6 +189,36 @@ def test_the_keyboard_alone_tags_two_and_hands_them_over(first: Person) -> None:
     first.trouble.clear()  # the console tells of the refusal
 
 
+def test_the_keyboard_alone_saves_a_view_and_follows_it(first: Person) -> None:
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
+    page = first.open("/ui/certificates")
+    page.get_by_label("Query").fill("san:*.pay.test order:expiry")
+    page.wait_for_url(re.compile("q=san"))  # the offer below keeps what was typed, not what the page came with
+    page.get_by_role("link", name="Save it as a view").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Name", exact=True).focus()
+    page.keyboard.type("Pay, ending first")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.type("shop")  # chooses in the list of his teams
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/ui/certificates"))
+    page = first.open("/ui/certificates")
+    page.get_by_role("navigation", name="Saved views").get_by_role("link", name="Pay, ending first").focus()
+    assert violations(page, axe) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("q=san"))
+    page.get_by_role("link", name="Change …").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Name of Pay, ending first").wait_for()
+    assert violations(page, axe) == []
+    page.get_by_role("button", name="Delete Pay, ending first").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Delete Pay, ending first")).to_have_count(0)
+    assert not first.trouble
+
+
 def test_issue_from_a_pasted_csr(first: Person) -> None:
     page = first.open("/ui/issue")
     page.get_by_label("CSR (PEM), pasted").fill(pem(csr("pasted.shop.test")))

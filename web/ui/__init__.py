@@ -29,10 +29,11 @@ from web.ui import (
     reports,
     revocations,
     signing_in,
+    views,
 )
 
 SCREENS = (
-    *(signing_in, home, certificates, certificate, keeping, revocations, profiles, acme, connect, credentials),
+    *(signing_in, home, certificates, certificate, keeping, views, revocations, profiles, acme, connect, credentials),
     *(hierarchy, publication, reports, jobs, notices, audit, approvals, people, account),
 )
 

@@ -6,7 +6,7 @@ from ca.authority import Authority, keeping
 from ca.authority.revoke import LEAF_REASONS, parse_reason
 from ca.errors import BadRequest
 from ca.records import REASON_CODES, Page, serial_hex
-from web.ui import chips, exports
+from web.ui import chips, exports, views
 from web.ui.door import field, seat
 from web.ui.pages import page
 
@@ -47,8 +47,11 @@ def _listed(authority: Authority, text: str) -> Response:
     except BadRequest as wrong:
         error = wrong
     values = {"items": found.items, "following": found.next, "q": text[: chips.LONGEST], "error": error}
+    saved = () if "HX-Request" in request.headers else views.offered(authority)
     tags = keeping.tags_of(authority, seat(), found.items)
-    return page("certificates.html", 400 if error else 200, chips=chips.suggestions(text), tags=tags, **values)
+    return page(
+        "certificates.html", 400 if error else 200, chips=chips.suggestions(text), tags=tags, views=saved, **values
+    )
 
 
 def _file(authority: Authority, text: str, kind: str) -> Response:
