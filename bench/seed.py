@@ -40,12 +40,18 @@ TABLES = {
     "account token replaces revoked_at reason spki_sha256 sort_name",
     "certificate_name": "certificate value",
     "certificate_parent": "certificate parent",
+    "certificate_tag": "certificate key tag",
     "intent": "id issuer serial tbs profile not_before not_after actor names common_name owner order account token "
     "replaces request_id state created_at",
     "ocsp": "issuer serial generation published_generation refresh_at next_update not_after held",
     "revocation": "issuer serial revoked_at reason actor not_after comment invalidity_date shard",
 }
 Rows = dict[str, list[tuple[object, ...]]]
+
+
+def tags(i: int) -> list[str]:
+    """Half of them have an environment, one in 997 is critical."""
+    return [f"env={('prod', 'test')[i % 4 // 2]}"] * (i % 2) + ["critical"] * (i % 997 == 0)
 
 
 class Company:
@@ -88,6 +94,7 @@ class Company:
         made["certificate"].append((i, issuer, serial, der, sha256, profile, listed, *life_of, *filed))
         made["certificate_name"] += [(i, name) for name in sorted(set(names))]
         made["certificate_parent"] += [(i, one) for one in sorted({up for name in names for up in parents(name)})]
+        made["certificate_tag"] += [(i, tag.partition("=")[0], tag) for tag in tags(i)]
         intent = (f"i{i}", issuer, serial, der[:-80], profile, *life_of, _ACTOR, listed, *about)
         made["intent"].append((*intent, "", "issued", issued))
         made["ocsp"].append((issuer, serial, 1, 1, issued + life, 0, issued + life, 0))
