@@ -57,6 +57,7 @@ SECURITY_KEYS = (
     "targets",
     "channels",
     "ui.oidc",
+    "approvals",
 )
 
 
@@ -277,6 +278,12 @@ class UI(Section):
     fresh: Seconds = Field(300, description="how long a proof counts for dangerous acts", ge=10, le=3600)
 
 
+class Approvals(Section):
+    """Four eyes."""
+
+    commands: bool = Field(False, description="whether dangerous commands on the host take a second person too")
+
+
 class Audit(Section):
     """The journal."""
 
@@ -361,6 +368,7 @@ class Config(BaseSettings):
     status: Status = Status()
     acme: ACME = ACME()
     ui: UI = UI()
+    approvals: Approvals = Approvals()
     audit: Audit = Audit()
     backup: Backup = Backup()
     notify: Notify = Notify()

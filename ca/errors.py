@@ -90,6 +90,13 @@ class StepUpNeeded(Denied):
     code = "step-up-needed"
 
 
+class ApprovalNeeded(Denied):
+    """A dangerous act was proposed, and waits for a second person; nothing was done."""
+
+    code = "approval-needed"
+    exit_code = 6
+
+
 class PolicyDenied(Denied):
     """Policy forbids it: a name, key type, lifetime or profile outside what is permitted."""
 

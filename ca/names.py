@@ -37,6 +37,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_DNS = 253
 MAX_URI = 2048
+ROOMY = 256
+"""Addresses in a network that is not wide."""
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}\Z")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -224,6 +226,11 @@ class Pattern(ABC):
     def covers(self, other: "Pattern") -> bool:
         """Whether every name of `other` is in this set ("a token mints only subsets of itself")."""
 
+    @property
+    @abstractmethod
+    def is_wide(self) -> bool:
+        """Whether it holds more than somebody could have in mind one by one: any depth, or a network over `ROOMY`."""
+
     def touches(self, name: Name) -> bool:
         """Whether a holder of `name` could answer for a name of this set; a wildcard name can for many."""
         return self.matches(name, allow_wildcard=True)
@@ -252,6 +259,10 @@ class DNSPattern(Pattern):
         if name.kind is not NameKind.DNS or (is_wildcard(name) and not allow_wildcard):
             return False
         return self._holds(name.value)
+
+    @property
+    def is_wide(self) -> bool:
+        return self.stars == 2
 
     def _holds(self, host: str) -> bool:
         below = host.removesuffix("." + self.host)
@@ -297,6 +308,10 @@ class NetworkPattern(Pattern):
             return False
         return other.network.subnet_of(self.network)  # type: ignore[arg-type]
 
+    @property
+    def is_wide(self) -> bool:
+        return self.network.num_addresses > ROOMY
+
 
 @dataclass(frozen=True, slots=True)
 class URIPattern(Pattern):
@@ -329,6 +344,10 @@ class URIPattern(Pattern):
         if not isinstance(other, URIPattern) or other.domain != self.domain:
             return False
         return _follows(self.segments, other.segments)
+
+    @property
+    def is_wide(self) -> bool:
+        return self.segments[-1] == "**"
 
 
 def _follows(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:

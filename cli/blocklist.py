@@ -35,7 +35,7 @@ def block(session: Session, key: str, comment: str) -> None:
     answer(session, {"spki_sha256": digest, "new": new, "certificates": len(held)}, said)
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("key")
 def unblock(session: Session, key: str) -> None:
     """Takes a key off the list that was blocked by mistake."""
@@ -47,6 +47,7 @@ def unblock(session: Session, key: str) -> None:
         return
     session.confirm(f"Unblock the key {digest}?")
     with session.authority() as authority:
+        session.demand_second(authority)
         compromised.unblock(authority, digest, operator())
     answer(session, {"spki_sha256": digest}, f"unblocked {digest}")
 

@@ -91,7 +91,7 @@ def _row(der: bytes) -> dict[str, Any]:
     }
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("issuer")
 @click.argument("count", type=click.IntRange(1, 4096))
 def reshard(session: Session, issuer: str, count: int) -> None:
@@ -106,6 +106,7 @@ def reshard(session: Session, issuer: str, count: int) -> None:
             answer(session, {"dry_run": True, "open": len(before)}, f"Would open {count}, and close {len(before)}.")
             return
         session.confirm(f"Open {count} new CRL shards of {issuer}, and close {len(before)}?")
+        session.demand_second(authority)
         made = authority.reshard(issuer, count, operator())
     names = [f"{shard:04x}" for shard in made]
     answer(session, {"opened": names, "closed": len(before)}, f"opened {', '.join(names)}; closed {len(before)}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from acme_server.eab.credential import Credential
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("name")
 @click.option(
     "--allow",
@@ -63,6 +63,7 @@ def create(session: Session, name: str, **options: Any) -> None:
             session.confirm(
                 f"Whoever holds it from {', '.join(scope.networks)} gets certificates without a proof. Go on?"
             )
+            session.demand_second(authority)
         credential, key = office.create(desk, scope, operator())
         directory = desk.urls.directory(scope.profiles[0] if scope.profiles else "")
         shape = _shape(credential, authority.clock())

@@ -33,7 +33,7 @@ SEEN_WITHIN = 3.0
 """Seconds that a command waits until the revocation is seen from outside."""
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("certificate", required=False)
 @click.option("--query", default="", help="All that match, such as 'owner:payments name:*.pay.test'.")
 @click.option("--key", default="", help="All for this public key: the SHA-256 of its SPKI, or a certificate's file.")
@@ -207,6 +207,7 @@ def _revoke_many(session: Session, authority: "Authority", query: "Query", reque
         answer(session, {"dry_run": True, "count": count, "sample": shown}, "\n".join(lines))
         return
     session.confirm(f"Revoke {count} certificates for {request.reason}?")
+    session.demand_second(authority, finds=count)
     began = time.monotonic()
     mass = authority.begin_mass(query, request)
     try:

@@ -4,6 +4,7 @@ A command is a function decorated with `@command()`; it gets the `Session` first
 imported here, so that `--help` answers at once.
 """
 
+import hashlib
 import os
 import pwd
 import sys
@@ -33,6 +34,7 @@ class Session:
     quiet: bool = False
     yes: bool = False
     dry_run: bool = False
+    emergency: str = ""
 
     @cached_property
     def config(self) -> "Config":
@@ -69,6 +71,16 @@ class Session:
             )
         click.confirm(question, abort=True)
 
+    def demand_second(self, authority: "Authority", **found: object) -> None:
+        """Returns when this command needs no second person, or has one: see `ca.authority.held`.
+
+        What was `found` belongs to what is approved. Raises `ApprovalNeeded`.
+        """
+        from ca.authority import held
+
+        context = click.get_current_context()
+        held.demand(authority, {**_spelled(context), **found}, operator(), self.emergency)
+
 
 def operator() -> Actor:
     """The person at this command line: the login name of the process's user, and with sudo that of who called it."""
@@ -77,12 +89,33 @@ def operator() -> Actor:
     return Actor("operator", f"{caller} (sudo)" if caller else name)
 
 
-def command(*, changes: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
-    """Makes a command with the shared options; `changes` adds --yes and --dry-run."""
+def _spelled(context: click.Context) -> dict[str, object]:
+    """The command as it was typed, with the SHA-256 of each file that it names."""
+    given = {name: _plain(value) for name, value in context.params.items()}
+    words = [word for value in given.values() for word in (value if isinstance(value, list) else [value])]
+    files = {str(word): _sha256(Path(str(word))) for word in words if Path(str(word)).is_file()}
+    return {"command": context.command_path.partition(" ")[2], "arguments": given, "files": files}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, bool | int | None) else str(value)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def command(*, changes: bool = False, eyes: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+    """Makes a command with the shared options; `changes` adds --yes and --dry-run, `eyes` --emergency."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         made = click.command(context_settings={"help_option_names": ["-h", "--help"]})(click.pass_obj(function))
         made.params += shared_options(changes=changes)
+        if eyes:
+            made.params.append(_emergency())
         return made
 
     return decorate
@@ -108,6 +141,16 @@ def config_option() -> click.Parameter:
         expose_value=False,
         callback=_remember,
         help="The configuration (default: CERTWRIGHT_CONFIG, then ./certwright.toml).",
+    )
+
+
+def _emergency() -> click.Parameter:
+    return click.Option(
+        ["--emergency"],
+        metavar="WHY",
+        expose_value=False,
+        callback=_remember,
+        help="Where it would wait for a second person: do it at once, and be reviewed.",
     )
 
 

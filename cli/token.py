@@ -8,7 +8,7 @@ from cli.session import Session, command, operator
 from cli.types import DURATION
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("name")
 @click.option("--profile", "profiles", multiple=True, required=True, help="What it may ask for; repeatable.")
 @click.option(
@@ -39,6 +39,8 @@ def create(  # noqa: PLR0913 - one argument an option
         answer(session, {"dry_run": True, "name": name}, f"Would make a token {name} for {', '.join(patterns)}.")
         return
     with session.authority() as authority:
+        if scope.is_wide:
+            session.demand_second(authority)
         token, secret = create_token(authority, scope, operator())
         shape = shapes.api_token(token, authority.clock())
     if session.json:

@@ -21,7 +21,7 @@ ROLE = click.option(
 TEAM = click.option("--team", "teams", multiple=True, help="Its certificates (by their owner) are his; repeatable.")
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("name")
 @ROLE
 @TEAM
@@ -33,6 +33,7 @@ def invite(session: Session, name: str, roles: tuple[str, ...], teams: tuple[str
         answer(session, {"dry_run": True, "name": name}, f"Would invite {name} as {', '.join(roles)}.")
         return
     with session.authority() as authority:
+        session.demand_second(authority)
         people.invite(authority, name, roles, teams, operator())
         _show(session, people.make_link(authority, name, operator()))
 
@@ -48,20 +49,23 @@ def list_(session: Session) -> None:
     answer(session, shown, lambda: table(head, rows, empty))
 
 
-@command()
+@command(eyes=True)
 @click.argument("name", default="")
 def link(session: Session, name: str) -> None:
     """Prints a new one-time sign-in link, good for 15 minutes; the one before ends.
 
-    NAME may be left out where there is one user.
+    NAME may be left out where there is one user. Who has a passkey or password already could be signed in as by it.
     """
     from ca.authority import people
 
     with session.authority() as authority:
-        _show(session, people.make_link(authority, name or people.only_person(authority), operator()))
+        person = authority.store.person(name or people.only_person(authority))
+        if person.password or authority.store.passkeys(person.id):
+            session.demand_second(authority, name=person.id)
+        _show(session, people.make_link(authority, person.id, operator()))
 
 
-@command(changes=True)
+@command(changes=True, eyes=True)
 @click.argument("name")
 @ROLE
 @TEAM
@@ -73,6 +77,7 @@ def grant(session: Session, name: str, roles: tuple[str, ...], teams: tuple[str,
         answer(session, {"dry_run": True, "name": name}, f"Would make {name} {', '.join(roles)}.")
         return
     with session.authority() as authority:
+        session.demand_second(authority)
         person = people.grant(authority, name, roles, teams, operator())
         answer(
             session, _shape(person, len(authority.store.passkeys(name))), f"{name} is {', '.join(person.roles)} now."
@@ -95,13 +100,14 @@ def disable(session: Session, name: str) -> None:
         answer(session, {"name": name, "status": "disabled"}, f"{name} is shut out.")
 
 
-@command()
+@command(eyes=True)
 @click.argument("name")
 def enable(session: Session, name: str) -> None:
     """Lets a user in again, with the roles that he had."""
     from ca.authority import people
 
     with session.authority() as authority:
+        session.demand_second(authority)
         people.enable(authority, name, operator())
         answer(session, {"name": name, "status": "active"}, f"{name} may sign in again.")
 

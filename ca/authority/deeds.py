@@ -19,12 +19,13 @@ Body = Mapping[str, Any]
 class Kind:
     """One kind of deed: the right that its proposer needs, how it reads, and how it is done (answering one line).
 
-    An `urgent` one may be done alone in an emergency, and is reviewed afterwards.
+    Without a right it is for whoever has the host; without a way to do it, its proposer does it himself once it is
+    approved. An `urgent` one may be done alone in an emergency, and is reviewed afterwards.
     """
 
-    right: Right
+    right: Right | None
     words: Callable[[Body], str]
-    do: Callable[[Desk, Body, Actor], str]
+    do: Callable[[Desk, Body, Actor], str] | None
     urgent: bool = False
 
 
@@ -59,10 +60,19 @@ def _roles(body: Body) -> str:
     return f"{body['name']} as {', '.join(body['roles'])}{teams}"
 
 
+def _command(body: Body) -> str:
+    given = " ".join(f"{name}={json.dumps(value)}" for name, value in body["arguments"].items() if value)
+    alone = f" (alone, in an emergency: {body['emergency']})" if "emergency" in body else ""
+    return f"On the host: certwright {body['command']} {given}{alone}"
+
+
+COMMAND = "command"
+
 KINDS: Mapping[str, Kind] = {
     "invite": Kind(Right.MANAGE_PEOPLE, lambda body: f"Let in {_roles(body)}", _invite),
     "grant": Kind(Right.MANAGE_PEOPLE, lambda body: f"Make {_roles(body)}", _grant),
     "revoke-many": Kind(Right.REVOKE_MANY, _many, _revoke_many, urgent=True),
+    COMMAND: Kind(None, _command, None, urgent=True),
 }
 
 

@@ -14,6 +14,7 @@ import secrets
 from ca.authority import passkeys
 from ca.authority.deeds import KINDS, Body
 from ca.authority.desk import Desk
+from ca.clock import rfc3339
 from ca.errors import BadRequest, CAError, Conflict, Denied, Unauthenticated
 from ca.people import Person, Proposal, SignIn
 from ca.records import Actor, Event
@@ -28,12 +29,17 @@ WHY = 20
 """The least number of characters in which somebody says why a deed could not wait."""
 
 
-def propose(desk: Desk, kind: str, body: Body, one: SignIn) -> Proposal:
-    """Records a proposal; nothing is done yet."""
-    return _record(desk, "proposal.made", kind, body, one)
+def canonical(body: Body) -> str:
+    """A body as it is recorded, digested and compared."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
 
-def break_glass(desk: Desk, kind: str, body: Body, one: SignIn, why: str) -> Proposal:
+def propose(desk: Desk, kind: str, body: Body, by: str, actor: Actor) -> Proposal:
+    """Records a proposal by a person, or by the operator of a command; nothing is done yet."""
+    return _record(desk, "proposal.made", kind, body, by, actor)
+
+
+def break_glass(desk: Desk, kind: str, body: Body, by: str, actor: Actor, why: str) -> Proposal:
     """Does at once, alone, what would wait for a second person, who reviews it afterwards; answers what came of it.
 
     Raises `Denied` for a deed that can wait, `BadRequest` for one who does not say why.
@@ -43,8 +49,8 @@ def break_glass(desk: Desk, kind: str, body: Body, one: SignIn, why: str) -> Pro
         raise Denied("This waits for a second person.", next_step="Propose it, and ask somebody who may approve.")
     if not WHY <= len(why) <= 50 * WHY:
         raise BadRequest(f"Say why it cannot wait, in {WHY} to {50 * WHY} characters.", next_step="It is journalled.")
-    proposal = _record(desk, "proposal.glass-broken", kind, {**body, "emergency": why}, one, "emergency")
-    return _do(desk, proposal, Actor("user", one.person, "alone, in an emergency"), "emergency")
+    proposal = _record(desk, "proposal.glass-broken", kind, {**body, "emergency": why}, by, actor, "emergency")
+    return _do(desk, proposal, Actor(actor.kind, actor.id, "alone, in an emergency"), "emergency")
 
 
 def request_options(desk: Desk, person: Person, proposal_id: str) -> str:
@@ -68,7 +74,7 @@ def approve(desk: Desk, person: Person, one: SignIn, proposal_id: str, assertion
         _decide(desk, one, proposal, "reviewed", assertion)
         return desk.store.proposal(proposal_id)
     _decide(desk, one, proposal, "approved", assertion)
-    return carry_out(desk, proposal_id)
+    return carry_out(desk, proposal_id) if KINDS[proposal.kind].do else desk.store.proposal(proposal_id)
 
 
 def refuse(desk: Desk, one: SignIn, proposal_id: str) -> None:
@@ -86,38 +92,45 @@ def carry_out(desk: Desk, proposal_id: str) -> Proposal:
     return _do(desk, proposal, Actor("user", proposal.proposed_by, f"approved by {proposal.decided_by}"), "done")
 
 
+def spend(desk: Desk, proposal: Proposal) -> bool:
+    """Whether its proposer may do it now, after verifying the stored approval again; of two at once one may."""
+    _demand_approved(desk, proposal)
+    return desk.store.end_proposal(proposal, "done", f"{proposal.proposed_by} did it at {rfc3339(desk.clock())}.")
+
+
 def _do(desk: Desk, proposal: Proposal, actor: Actor, done: str) -> Proposal:
+    do = KINDS[proposal.kind].do
     try:
-        state, outcome = done, KINDS[proposal.kind].do(desk, json.loads(proposal.body), actor)
+        state, outcome = done, do(desk, json.loads(proposal.body), actor) if do else f"{proposal.proposed_by} does it."
     except CAError as error:
         state, outcome = "failed", str(error)
     desk.store.end_proposal(proposal, state, outcome)
     return desk.store.proposal(proposal.id)
 
 
-def _record(desk: Desk, action: str, kind: str, body: Body, one: SignIn, state: str = "open") -> Proposal:
+def _record(  # noqa: PLR0913 - what a proposal is made of
+    desk: Desk, action: str, kind: str, body: Body, by: str, actor: Actor, state: str = "open"
+) -> Proposal:
     now = desk.clock()
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    proposal = Proposal(secrets.token_hex(8), kind, text, one.person, now, now + LIFE, state)
+    proposal = Proposal(secrets.token_hex(8), kind, canonical(body), by, now, now + LIFE, state)
     with desk.store.transaction():
         desk.store.add_proposal(proposal)
-        desk.journal.append(_event(action, one.actor, proposal, kind=kind))
+        desk.journal.append(_event(action, actor, proposal, kind=kind))
     return proposal
 
 
 def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
-    if person.id in (proposal.proposed_by, json.loads(proposal.body).get("name")):
+    if person.id in (proposal.proposed_by, _account(proposal.proposed_by), _about(json.loads(proposal.body))):
         raise Denied(
             "Nobody approves his own proposal, or his own roles.", next_step="Ask somebody else who may approve."
         )
-    proposer = desk.store.person(proposal.proposed_by)
-    able = not proposer.disabled_at and KINDS[proposal.kind].right in proposer.rights
-    if proposal.state == "open" and not able:
+    if proposal.state == "open" and not _may_propose(desk, proposal):
         raise Denied(
-            f"{proposer.id} may not propose this any more.", next_step="Refuse it, and propose it anew if it is meant."
+            f"{proposal.proposed_by} may not propose this any more.",
+            next_step="Refuse it, and propose it anew if it is meant.",
         )
     lately = person.granted_at > desk.clock() - PROBATION
-    if lately and person.granted_by == f"user:{proposal.proposed_by}":
+    if lately and person.granted_by in (f"user:{proposal.proposed_by}", proposal.proposed_by):
         raise Denied(
             f"{proposal.proposed_by} gave {person.id} his roles less than a day ago.",
             next_step="Ask somebody else, or wait a day.",
@@ -127,6 +140,23 @@ def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
             f"The provider gave {person.id} his roles less than a day ago.",
             next_step="Ask somebody else, or wait a day.",
         )
+
+
+def _may_propose(desk: Desk, proposal: Proposal) -> bool:
+    right = KINDS[proposal.kind].right
+    if right is None:
+        return True
+    proposer = desk.store.person(proposal.proposed_by)
+    return not proposer.disabled_at and right in proposer.rights
+
+
+def _account(proposed_by: str) -> str:
+    """The login name of an operator, which may also be a person's: `operator:alice (sudo)`."""
+    return proposed_by.removeprefix("operator:").removesuffix(" (sudo)")
+
+
+def _about(body: Body) -> object:
+    return body.get("name") or body.get("arguments", {}).get("name")
 
 
 def _demand_approved(desk: Desk, proposal: Proposal) -> None:

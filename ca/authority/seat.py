@@ -268,13 +268,13 @@ class Seat:
         What is issued until it is approved is not taken.
         """
         body = self._many(query, reason, comment, sure)
-        return proposals.propose(self._desk, "revoke-many", body, self.sign_in).id
+        return proposals.propose(self._desk, "revoke-many", body, self.person.id, self.actor).id
 
     @needs(Right.REVOKE_MANY, fresh=True)
     def revoke_alone(self, query: Query, reason: Reason, comment: str, sure: str, why: str) -> str:
         """Revokes them at once, without a second person: see `proposals.break_glass`. Raises `BadRequest`."""
         body = self._many(query, reason, comment, sure)
-        return proposals.break_glass(self._desk, "revoke-many", body, self.sign_in, why).id
+        return proposals.break_glass(self._desk, "revoke-many", body, self.person.id, self.actor, why).id
 
     def _many(self, query: Query, reason: Reason, comment: str, sure: str) -> deeds.Body:
         query = replace(query, issued_until=self._desk.clock())
@@ -429,7 +429,7 @@ class Seat:
         known = name in {one.id for one in self._desk.store.people()}
         people.check_name(name)
         body = {"name": name, "roles": list(parse_roles(roles)), "teams": list(people.check_teams(teams))}
-        return proposals.propose(self._desk, "grant" if known else "invite", body, self.sign_in).id
+        return proposals.propose(self._desk, "grant" if known else "invite", body, self.person.id, self.actor).id
 
     @needs(Right.MANAGE_PEOPLE, fresh=True)
     def disable(self, name: str) -> None:

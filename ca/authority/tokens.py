@@ -62,6 +62,11 @@ class TokenScope:
     owner: str = ""
     allow_wildcard: bool = False
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes wildcards, or a pattern that is wide. Raises `BadName`."""
+        return self.allow_wildcard or any(Pattern.parse(text).is_wide for text in self.patterns)
+
 
 def permit(desk: Desk, principal: Principal, request: IssueRequest) -> None:
     """Returns when the request lies inside the token's scope. A refusal is journalled (B-07) and raised."""

@@ -29,10 +29,17 @@ class Proposals(Office):
         """Whether it stood as it was read, and in its time; of two deciders at once one wins."""
         return bool(self.change(_DECIDE, state, by, now, assertion, proposal.id, proposal.state, now))
 
-    def end_proposal(self, proposal: Proposal, state: str, outcome: str) -> None:
-        """Notes what came of one that is carried out, unless another has."""
+    def undone_proposals(self, by: str, now: int) -> tuple[Proposal, ...]:
+        """Those of that proposer that are open or approved, and in their time."""
+        tail = (
+            "WHERE proposed_by = ? AND state IN ('open', 'approved') AND expires_at > ? ORDER BY proposed_at LIMIT 100"
+        )
+        return self.select(PROPOSAL, tail, by, now)
+
+    def end_proposal(self, proposal: Proposal, state: str, outcome: str) -> bool:
+        """Notes what came of one that is carried out, unless another has: then it answers false."""
         sql = "UPDATE proposal SET state = ?, outcome = ? WHERE id = ? AND state = ? AND outcome = ''"
-        self.change(sql, state, outcome, proposal.id, proposal.state)
+        return bool(self.change(sql, state, outcome, proposal.id, proposal.state))
 
 
 _DECIDE = (

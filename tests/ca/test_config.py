@@ -24,6 +24,7 @@ VALUES: dict[str, object] = {
     "targets": {"mine": {"kind": "folder", "path": "/tmp/mine"}},
     "channels": {"mine": {"kind": "chat", "url_file": "/tmp/mine"}},
     "ui.oidc": {"issuer": "https://mine.example", "client_id": "x", "roles": {"administrator": ["everybody"]}},
+    "approvals": {"commands": True},
     "profiles": {"server": {"permitted_names": ["**.example"]}},
 }
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from werkzeug.test import TestResponse
+
+from tests.web.ui_people import Browser
 
 ORIGIN, HOST = "https://localhost:8443", "localhost"
 PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
@@ -56,3 +59,17 @@ class Authenticator:
     def _answer(self, response: dict[str, str]) -> str:
         shown = b64(self.id)
         return json.dumps({"id": shown, "rawId": shown, "type": "public-key", "response": response})
+
+
+def enrol(browser: Browser, passkey: Authenticator) -> TestResponse:
+    """Adds the passkey to whoever is signed in there."""
+    options = browser.post("/ui/enrol/passkey/options").get_json()
+    return browser.post("/ui/enrol/passkey", {"response": passkey.create(options), "name": "<b>blue</b>"})
+
+
+def approve(browser: Browser, passkey: Authenticator, path: str) -> TestResponse:
+    """Approves the proposal of that page; what is refused before the passkey signs is answered as it is."""
+    options = browser.post(f"{path}/options")
+    if options.status_code != 200:
+        return options
+    return browser.post(f"{path}/approve", {"response": passkey.get(options.get_json())})
