@@ -9,11 +9,15 @@ import click
 
 from ca.clock import rfc3339
 from cli.output import answer, table
+from cli.proof import verify_proof
 from cli.session import Session, command
 
 if TYPE_CHECKING:
     from ca.authority.reconcile import Finding, Reconciliation
     from ca.keys.ledger import Entry
+
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @command()
@@ -47,8 +51,26 @@ def export(session: Session) -> None:
 
 
 @command()
-def verify(session: Session) -> None:
-    """Recomputes the journal and checks its signed heads; exit code 0 when it is whole, 1 with the place when not."""
+@click.option("--proof", type=FILE, help="Verify this file of 'audit prove' alone, offline.")
+@click.option("--key", help="With --proof: the journal's key that you trust, its SHA-256 or a file with it.")
+@click.option("--certificate", type=FILE, help="With --proof: it has to tell of the issuance of this certificate.")
+def verify(session: Session, proof: Path | None, key: str | None, certificate: Path | None) -> None:
+    """Recomputes the journal and checks its signed heads; exit code 0 when it is whole, 1 with the place when not.
+
+    With --proof it needs neither a configuration nor this CA, but the key as you know it from elsewhere:
+    'spki_sha256' of the journal's key in the ceremony's transcript, which was witnessed.
+    """
+    if proof is None:
+        if key or certificate:
+            raise click.UsageError("--key and --certificate belong to --proof.")
+        _verify_journal(session)
+    elif key is None:
+        raise click.UsageError("--proof needs --key: a proof that names its own judge proves nothing.")
+    else:
+        verify_proof(session, proof, key, certificate)
+
+
+def _verify_journal(session: Session) -> None:
     with session.authority() as authority:
         report = authority.verify_journal()
     _whole(session, report)
@@ -103,7 +125,7 @@ def verify_ledger(session: Session, folder: Path | None) -> None:
 @click.option(
     "--export",
     "exported",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=FILE,
     help="Read this file, as 'audit ledger export' writes it, instead of the folder.",
 )
 def reconcile(session: Session, folder: Path | None, exported: Path | None) -> int:

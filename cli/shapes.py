@@ -1,5 +1,6 @@
 """How records look in JSON: what scripts and tests may rely on (CONTRACT.md). Pure functions."""
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from ca.clock import rfc3339
@@ -131,6 +132,7 @@ def key(one: Key) -> dict[str, Any]:
         "token": token_kind(one),
         "owner": one.owner,
         "created_at": rfc3339(one.created_at),
+        "spki_sha256": hashlib.sha256(one.spki).hexdigest(),
         "attributes": dict(one.attributes),
     }
 

@@ -1,5 +1,6 @@
 """Words of the command line that become values: durations, and the ways to name a certificate."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,17 +43,15 @@ def find_certificate(authority: "Authority", named: str) -> "Certificate":
     """The certificate of a serial (hex), a SHA-256 or a PEM or DER file. Raises `NotFound` or `BadRequest`."""
     path = Path(named)
     if path.is_file():
-        return authority.store.by_sha256(_sha256(path.read_bytes()))
+        return authority.store.by_sha256(hashlib.sha256(certificate_der(path.read_bytes())).hexdigest())
     digits = named.lower().replace(":", "").removeprefix("0x")
     if not re.fullmatch(r"[0-9a-f]+", digits):
         raise BadRequest(f"{named} is no file and no serial.", next_step="Name a serial as 'cert list' shows it.")
     return authority.store.by_sha256(digits) if len(digits) == 64 else authority.certificate(int(digits, 16))
 
 
-def _sha256(data: bytes) -> str:
-    """Of the first certificate in the file."""
-    import hashlib
-
+def certificate_der(data: bytes) -> bytes:
+    """DER of the first certificate in a PEM or DER file. Raises `BadRequest`."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -63,4 +62,4 @@ def _sha256(data: bytes) -> str:
         raise BadRequest(
             f"There is no certificate in that file: {error}.", next_step="Name a PEM or DER file."
         ) from None
-    return hashlib.sha256(read.public_bytes(Encoding.DER)).hexdigest()
+    return read.public_bytes(Encoding.DER)

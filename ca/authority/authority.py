@@ -37,6 +37,7 @@ from ca.config import Config
 from ca.folder import Folder
 from ca.journal import Journal
 from ca.journal import Report as JournalReport
+from ca.journal.proof import Proof
 from ca.keys.circuit import PLACES
 from ca.keys.client import SignerClient
 from ca.keys.ledger import Entry
@@ -231,6 +232,14 @@ class Authority(Desk):
     def verify_journal(self) -> JournalReport:
         """Recomputes the journal. Raises `JournalBroken` with the place."""
         return trail.verify_journal(self)
+
+    def prove_event(self, event: int) -> Proof:
+        """A proof of one journal entry: see `ca.authority.trail`."""
+        return trail.prove_event(self, event)
+
+    def prove_issuance(self, serial: int) -> Proof:
+        """A proof of a certificate's issuance: see `ca.authority.trail`."""
+        return trail.prove_issuance(self, serial)
 
     def reconcile(self, entries: Callable[[], Iterable[Entry]]) -> Reconciliation:
         """Compares the signer's ledger with the records: see `ca.authority.reconcile`."""

@@ -23,6 +23,7 @@ from ca.authority.verification import Verification
 from ca.csr import CSR
 from ca.errors import BadRequest, CAError, Denied, NotFound
 from ca.journal.events import EVENTS
+from ca.journal.proof import Proof
 from ca.people import Passkey, Person, Proposal, Right, SignIn, demand, demand_fresh, parse_roles
 from ca.policy import Verdict
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
@@ -400,6 +401,11 @@ class Seat:
                 break
             query = replace(query, before=page.next)
         return tuple(found)
+
+    @needs(Right.SEE_JOURNAL)
+    def prove_issuance(self, serial: int) -> Proof:
+        """The journal's proof that a certificate was issued: see `ca.authority.trail`."""
+        return self._desk.prove_issuance(serial)
 
     @needs(Right.SEE_JOURNAL)
     def actions(self) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from ca.authority import standing
 from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.errors import NotFound
-from ca.records import SYSTEM, Event, Key, KeyPurpose, SignKind
+from ca.journal import proof
+from ca.journal.proof import Proof
+from ca.records import SYSTEM, Event, Key, KeyPurpose, SignKind, serial_hex
 
 
 def _journal_keys(desk: Desk) -> list[Key]:
@@ -41,6 +43,24 @@ def sequence_journal(desk: Desk, fence: int = 0) -> Report:
 def verify_journal(desk: Desk) -> journal.Report:
     """Recomputes the whole journal. Raises `JournalBroken` naming the first broken place."""
     return journal.verify(desk.store, {key.id: load_der_public_key(key.spki) for key in _journal_keys(desk)})
+
+
+def prove_event(desk: Desk, event: int) -> Proof:
+    """A proof of one entry that verifies offline: see `ca.journal.proof`. Raises `NotFound`, `JournalBroken`."""
+    return proof.prove(desk.store, event, {key.id: key.spki for key in _journal_keys(desk)})
+
+
+def prove_issuance(desk: Desk, serial: int) -> Proof:
+    """A proof that the certificate of that serial was issued and journalled. Raises what `prove_event` raises."""
+    one = desk.store.by_serial(serial)
+    target = f"certificate:{one.issuer}:{serial_hex(one.serial)}"
+    for row in desk.store.history(target):
+        if row.action in proof.ISSUED:
+            return prove_event(desk, row.id)
+    raise NotFound(
+        f"The journal has no entry of the issuance of {serial_hex(serial)}.",
+        next_step="That is an incident: run 'certwright audit reconcile'.",
+    )
 
 
 def export_journal(desk: Desk) -> Iterator[Mapping[str, object]]:

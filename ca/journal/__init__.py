@@ -6,6 +6,7 @@ with store.transaction():
 
 sequence(store, sign, clock, fence, key_id)      # the one sequencer, under its lease
 verify(store, {key_id: public_key})              # a Report, or JournalBroken with the place
+proof.prove(store, event, {key_id: spki})        # one entry, for whoever has no access to the rest
 """
 
 from ca.journal.journal import Journal

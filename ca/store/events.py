@@ -75,6 +75,19 @@ class Events(Office):
             Chained(LEAF.decode(row[:size]), None if row[size] is None else EVENT.decode(row[size:])) for row in rows
         )
 
+    def leaf_of(self, event: int) -> Leaf:
+        """The place of an entry. Raises `NotFound` when there is no such entry, or it is not chained yet."""
+        return self.first(f"Event {event} has no place in the chain.", LEAF, "WHERE event = ?", event)
+
+    def leaves(self, start: int, below: int) -> tuple[Leaf, ...]:
+        """The places from one index on and below another, in order."""
+        return self.select(LEAF, 'WHERE "index" >= ? AND "index" < ? ORDER BY "index"', start, below)
+
+    def chain_below(self, index: int) -> bytes:
+        """The chain hash before the entry at that index; nothing before the first."""
+        found = self.select(LEAF, 'WHERE "index" < ? ORDER BY "index" DESC LIMIT 1', index)
+        return found[0].chain if found else b""
+
     def personal(self, first: int, last: int) -> tuple[Personal, ...]:
         """The clear text that still exists for the entries at the indexes first..last of the chain."""
         return self.select(PERSONAL, _PERSONAL, first, last)

@@ -1,12 +1,14 @@
 """Every command on a real CA, as a user types it: what it answers, what it changes, what it refuses."""
 
 import json
+import os
 import re
 import socket
 import stat
 import threading
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from cryptography import x509
@@ -18,6 +20,7 @@ from acme_server.courses.terms import Terms
 from acme_server.records import Account, AccountStatus, Order, OrderStatus
 from acme_server.tables import Accounts, Orders
 from ca import config
+from ca.authority import open_authority
 from ca.records import Name, NameKind
 from ca.store import open_store
 from cli import main
@@ -422,6 +425,52 @@ def test_the_journal_is_whole_and_tells_of_each_deed(ca, issued):
     ]
     assert ca.json("audit", "tail", "-n", "1")[0]["object"] == target
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", events[0]["at"])
+
+
+def sequence(ca):
+    """What the scheduler does each second."""
+    with mock.patch.dict(os.environ, ca.environment):
+        authority = open_authority(config.load(ca.place.configuration))
+        authority.sequence_journal()
+        authority.store.close()
+
+
+def test_a_proof_of_issuance_convinces_who_has_only_the_key(ca, issued, tmp_path):
+    ca.run("audit", "prove", issued["serial"], "--out", tmp_path / "early", ok=3)
+    sequence(ca)
+    told = ca.run("audit", "prove", issued["serial"], "--out", tmp_path / "proof").stdout
+    said = json.loads((ca.place.path / "ceremony-issuing-g1.json").read_text())["transcript"]
+    [key] = [one["facts"]["spki_sha256"] for one in said["steps"] if one["facts"].get("key") == "journal-g1"]
+    assert key in told
+    assert ca.json("key", "show", "journal-g1")["spki_sha256"] == key
+    (tmp_path / "leaf.pem").write_text(issued["chain"])
+
+    outside = replace(ca, place=replace(ca.place, path=tmp_path / "nothing"))
+    words = ("audit", "verify", "--proof", tmp_path / "proof", "--key", key)
+    shown = outside.json(*words, "--certificate", tmp_path / "leaf.pem")
+    assert shown["holds"]
+    assert shown["entry"]["object"] == f"certificate:issuing-g1:{issued['serial']}"
+    assert "it is the issuance" in outside.run(*words, "--certificate", tmp_path / "leaf.pem").stdout
+    assert "not by the one that you trust" in outside.run(*words[:-1], "00" * 32, ok=1).stderr
+    assert "neither a SHA-256" in outside.run(*words[:-1], "mine", ok=2).stderr
+    foreign = ca.json("cert", "issue", "--new-key", tmp_path / "b.key", "--name", "b.test")["chain"]
+    (tmp_path / "b.pem").write_text(foreign)
+    assert "not of the certificate" in outside.run(*words, "--certificate", tmp_path / "b.pem", ok=1).stderr
+
+
+def test_a_proof_of_any_event_by_its_id(ca):
+    newest = ca.json("audit", "tail", "-n", "1")[0]["id"]
+    sequence(ca)
+    made = json.loads(ca.run("audit", "prove", "--event", newest).stdout)
+    assert made["format"] == "certwright-journal-proof-1"
+    ca.run("audit", "prove", "--event", 10**9, ok=3)
+    for words in (
+        ("prove",),
+        ("prove", "00", "--event", "1"),
+        ("verify", "--key", "00"),
+        ("verify", "--proof", __file__),
+    ):
+        ca.run("audit", *words, ok=2)
 
 
 def test_an_export_of_the_ledger_that_is_none(ca, tmp_path):

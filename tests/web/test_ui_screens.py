@@ -19,6 +19,8 @@ from ca.authority.seat import Seat
 from ca.authority.survey import count, survey, take_survey
 from ca.channels import ChatChannel
 from ca.config import Config
+from ca.errors import JournalBroken
+from ca.journal import proof
 from ca.people import ROLES, Right
 from ca.records import Certificate, Reason, serial_hex
 from tests.ca.authority.world import a_request
@@ -67,6 +69,7 @@ NEEDS = {
     "export": Right.SEE,
     "certificate": Right.SEE,
     "download": Right.SEE,
+    "proof_of_issuance": Right.SEE_JOURNAL,
     "check": Right.SEE,
     "revoke": Right.REVOKE_OWN,
     "revoke_some": Right.REVOKE_MANY,
@@ -380,6 +383,27 @@ def test_its_files(ui: Flask, authority: Authority) -> None:
     assert len(x509.load_pem_x509_certificates(browser.get(f"{path_of(one)}/file.chain.pem").data)) == 2
     assert len(pkcs7.load_der_pkcs7_certificates(browser.get(f"{path_of(one)}/file.p7c").data)) == 2
     assert browser.get(f"{path_of(one)}/file.exe").status_code == 404
+
+
+def test_the_proof_of_its_issuance_is_for_who_may_read_the_journal(ui: Flask, authority: Authority) -> None:
+    one, other = issue(authority), issue(authority)
+    auditor = signed_in(ui, authority, "auditor")
+    early = auditor.get(f"{path_of(one)}/proof")
+    assert early.status_code == 404
+    assert "within a second" in early.text
+    authority.sequence_journal()
+
+    answer = auditor.get(f"{path_of(one)}/proof")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{serial_hex(one.serial)}.proof.json"'
+    trusted = proof.fingerprint(authority.store.key("journal-g1").spki)
+    proven = proof.verify(proof.read(answer.data), trusted)
+    proof.demand_issuance(proven, one.der)
+    with pytest.raises(JournalBroken, match="not of the certificate"):
+        proof.demand_issuance(proven, other.der)
+    assert f"{path_of(one)}/proof" in auditor.get(path_of(one)).text
+    viewer = signed_in(ui, authority, "viewer")
+    assert viewer.get(f"{path_of(one)}/proof").status_code == 403
+    assert "/proof" not in viewer.get(path_of(one)).text
 
 
 def test_revoking_says_how_long_it_took(ui: Flask, authority: Authority) -> None:

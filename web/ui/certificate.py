@@ -6,6 +6,7 @@ from ca.authority import Authority, keeping
 from ca.authority.chain import pem
 from ca.authority.revoke import parse_reason
 from ca.errors import BadRequest, Conflict, NotFound
+from ca.journal import proof
 from ca.records import Certificate, serial_hex
 from web.ui import decoded, relying
 from web.ui.certificates import REASONS, serial_of
@@ -30,6 +31,11 @@ def mount(blueprint: Blueprint, _authority: Authority) -> None:
     @blueprint.get("/certificates/<serial>/file.<path:kind>")
     def download(serial: str, kind: str) -> Response:
         return _file(seat().certificate(serial_of(serial)), kind)
+
+    @blueprint.get("/certificates/<serial>/proof")
+    def proof_of_issuance(serial: str) -> Response:
+        number = serial_of(serial)
+        return _attached(proof.write(seat().prove_issuance(number)), "application/json", number, "proof.json")
 
     @blueprint.post("/certificates/<serial>/check")
     def check(serial: str) -> Response:
@@ -68,6 +74,10 @@ def _file(one: Certificate, kind: str) -> Response:
         raise NotFound(f"There is no file of the kind {kind[:20]!r}.", next_step=f"Ask for {', '.join(FILES)}.")
     chain = seat().chain(one)
     body = {"pem": pem(one.der), "der": one.der, "chain.pem": chain, "p7c": decoded.bundle(chain)}[kind]
-    response = Response(body, content_type=FILES[kind])
-    response.headers["Content-Disposition"] = f'attachment; filename="{serial_hex(one.serial)}.{kind}"'
+    return _attached(body, FILES[kind], one.serial, kind)
+
+
+def _attached(body: bytes, content_type: str, serial: int, kind: str) -> Response:
+    response = Response(body, content_type=content_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{serial_hex(serial)}.{kind}"'
     return response
