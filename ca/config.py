@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -39,7 +39,7 @@ from ca.endpoints import (
     Resolver,
 )
 from ca.errors import ConfigError
-from ca.people import ROLES
+from ca.people import ROLES, Right, Roles, check_rights
 from ca.sections import Seconds, Section
 
 SECURITY_KEYS = (
@@ -58,6 +58,7 @@ SECURITY_KEYS = (
     "channels",
     "ui.oidc",
     "approvals",
+    "roles",
 )
 
 
@@ -263,9 +264,6 @@ class OIDC(Section):
             raise ValueError("the issuer would be read on the way: write https://")
         if self.issuer and not (self.client_id and self.roles):
             raise ValueError("an issuer needs client_id, and roles: in no group is no entry")
-        unknown = sorted(set(self.roles) - set(ROLES))
-        if unknown:
-            raise ValueError(f"roles: {unknown[0]} is none of {', '.join(ROLES)}")
         return self
 
 
@@ -276,6 +274,21 @@ class UI(Section):
     session_life: Seconds = Field(12 * 3600, description="a sign-in ends after so long, used or not", ge=300, le=86400)
     oidc: OIDC = OIDC()
     fresh: Seconds = Field(300, description="how long a proof counts for dangerous acts", ge=10, le=3600)
+
+
+RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class RoleConfig(Section):
+    """A role beside the built-in ones."""
+
+    description: str = Field("", max_length=200, description="who it is for, in a few words")
+    rights: list[Right] = Field(..., description="what it gives, such as see, issue, revoke-own")
+
+    @model_validator(mode="after")
+    def _opens_something(self) -> "RoleConfig":
+        check_rights(self.rights)
+        return self
 
 
 class Approvals(Section):
@@ -376,6 +389,7 @@ class Config(BaseSettings):
     profiles: dict[str, ProfileConfig] = SAMPLE_PROFILES
     targets: dict[TargetName, AnyTarget] = {}
     channels: dict[ChannelName, AnyChannel] = {}
+    roles: dict[RoleName, RoleConfig] = {}
     _root: Path = PrivateAttr(Path("."))
     _file: Path = PrivateAttr(Path("certwright.toml"))
 
@@ -384,6 +398,17 @@ class Config(BaseSettings):
         """O-05: half of a responder's life, when it is renewed, has room for one answer's whole life."""
         if self.signer.responder_days * 86400 < 2 * self.ca.ocsp_life:
             raise ValueError("signer.responder_days must be at least twice ca.ocsp_life")
+        return self
+
+    @model_validator(mode="after")
+    def _roles_are_known(self) -> "Config":
+        """No role of the configuration is a built-in one, and groups are given none that is not there."""
+        taken = sorted(set(self.roles) & set(ROLES))
+        if taken:
+            raise ValueError(f"roles.{taken[0]} is built in: choose another name")
+        unknown = sorted(set(self.ui.oidc.roles) - set(self.every_role))
+        if unknown:
+            raise ValueError(f"ui.oidc.roles: {unknown[0]} is none of {', '.join(self.every_role)}")
         return self
 
     @model_validator(mode="after")
@@ -406,6 +431,11 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over file: the file's values arrive as initial values."""
         return (EnvSettingsSource(settings_cls), init_settings)
+
+    @property
+    def every_role(self) -> Roles:
+        """What each role gives, the built-in ones first."""
+        return {**ROLES, **{name: frozenset(one.rights) for name, one in self.roles.items()}}
 
     @property
     def file(self) -> Path:

@@ -1,11 +1,11 @@
-"""People: who may sign in, what each role may do, what a sign-in is. Values and one table; nothing is fetched.
+"""People: who may sign in, what each role may do, what a sign-in is. Values and tables; nothing is fetched.
 
 A right is given by a role or not at all; who has no way to sign in again (no passkey, no password) has no right.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,7 +31,27 @@ class Right(StrEnum):
     APPROVE = "approve"
 
 
-ROLES: Mapping[str, frozenset[Right]] = {
+MEANING: Mapping[Right, str] = {
+    Right.SEE: "see certificates, CAs, publication, jobs and reports; every role has it",
+    Right.ISSUE: "issue for a CSR or a key made in the browser",
+    Right.KEEP_OWN: "tag and hand over what the own teams own",
+    Right.KEEP: "tag and hand over anything",
+    Right.REVOKE_OWN: "revoke what the own teams own",
+    Right.REVOKE: "revoke anything, one by one",
+    Right.REVOKE_MANY: "propose mass revocations; in an emergency alone",
+    Right.SEE_JOURNAL: "read, verify and export the journal",
+    Right.SEE_PEOPLE: "see who may sign in, and what waits for approval",
+    Right.MANAGE_PEOPLE: "propose people and roles, shut people out",
+    Right.MANAGE_TOKENS: "end tokens and external account bindings",
+    Right.RUN_JOBS: "run jobs out of turn, try channels",
+    Right.APPROVE: "approve what others propose, by a passkey",
+}
+"""What each right is for, in words for people."""
+
+Roles = Mapping[str, frozenset[Right]]
+"""What each role gives: the built-in ones and those of the configuration (`Config.every_role`)."""
+
+ROLES: Roles = {
     "viewer": frozenset({Right.SEE}),
     "auditor": frozenset({Right.SEE, Right.SEE_JOURNAL, Right.SEE_PEOPLE}),
     "operator": frozenset({Right.SEE, Right.ISSUE, Right.KEEP_OWN, Right.REVOKE_OWN, Right.RUN_JOBS}),
@@ -55,15 +75,32 @@ ROLES: Mapping[str, frozenset[Right]] = {
 """Separated duties: who manages people revokes nothing, who revokes manages nobody. One person may have several."""
 
 
-def parse_roles(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The roles of these names, each once, in the order of `ROLES`. Raises `BadRequest` for another, or for none."""
-    unknown = [name for name in names if name not in ROLES]
+BESIDE: Mapping[Right, Right] = {
+    Right.KEEP: Right.KEEP_OWN,
+    Right.REVOKE: Right.REVOKE_OWN,
+    Right.APPROVE: Right.SEE_PEOPLE,
+}
+"""Rights that are asked for only behind another, and so give nothing without it."""
+
+
+def check_rights(rights: Collection[Right]) -> None:
+    """Raises `ValueError` for rights of a role of which one would open nothing."""
+    if Right.SEE not in rights:
+        raise ValueError(f"rights: without {Right.SEE} it opens nothing")
+    for right, other in BESIDE.items():
+        if right in rights and other not in rights:
+            raise ValueError(f"rights: {right} needs {other} beside it")
+
+
+def parse_roles(names: tuple[str, ...], roles: Roles) -> tuple[str, ...]:
+    """The roles of these names, each once, in the order of `roles`. Raises `BadRequest` for another, or for none."""
+    unknown = [name for name in names if name not in roles]
     if unknown or not names:
         raise BadRequest(
             f"{unknown[0]!r} is no role." if unknown else "A user needs a role.",
-            next_step=f"Use some of {', '.join(ROLES)}.",
+            next_step=f"Use some of {', '.join(roles)}.",
         )
-    return tuple(name for name in ROLES if name in names)
+    return tuple(name for name in roles if name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +125,9 @@ class Person:
     totp_step: int = 0
     subject: str = ""
 
-    @property
-    def rights(self) -> frozenset[Right]:
-        """What the roles give together; an unknown role gives nothing."""
-        return frozenset[Right]().union(*(ROLES.get(role, frozenset()) for role in self.roles))
+    def rights(self, roles: Roles) -> frozenset[Right]:
+        """What his roles give together; one that `roles` does not know gives nothing."""
+        return frozenset[Right]().union(*(roles.get(role, frozenset()) for role in self.roles))
 
     def owns(self, owner: str) -> bool:
         """Whether certificates of that owner belong to one of the teams."""
@@ -174,10 +210,10 @@ class Proposal:
         return hashlib.sha256(json.dumps(parts).encode()).digest()
 
 
-def demand(person: Person, right: Right) -> None:
+def demand(person: Person, right: Right, roles: Roles) -> None:
     """Returns when the person has the right. Raises `Denied` naming the roles that give it."""
-    if right not in person.rights:
-        giving = ", ".join(role for role, rights in ROLES.items() if right in rights)
+    if right not in person.rights(roles):
+        giving = ", ".join(role for role, rights in roles.items() if right in rights)
         raise Denied(
             f"This needs the right {right}, which {person.id} does not have.",
             next_step=f"Ask an administrator for one of the roles {giving}.",

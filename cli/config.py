@@ -78,7 +78,7 @@ def described(model: "type[BaseModel]", prefix: str = "") -> Iterator[Key]:
         narrower = getattr(field.annotation, "model_fields", None)
         if narrower is not None and isinstance(field.annotation, type):
             yield from described(field.annotation, f"{prefix}{name}.")
-        elif prefix + name not in ("profiles", "targets", "channels"):
+        elif prefix + name not in ("profiles", "targets", "channels", "roles"):
             yield Key(prefix + name, field, defaults.get(name), field.description or "")
 
 

@@ -20,9 +20,10 @@ from pydantic.fields import FieldInfo
 from acme_server.validation.causes import MEANINGS
 from ca import errors
 from ca.channels import CHANNELS
-from ca.config import SECURITY_KEYS, Config, ProfileConfig
+from ca.config import SECURITY_KEYS, Config, ProfileConfig, RoleConfig
 from ca.destinations import TARGETS
 from ca.journal.events import EVENTS
+from ca.people import MEANING, ROLES, Right
 from cli import main
 from cli.config import Key, described
 from cli.session import shared_options
@@ -87,6 +88,17 @@ def profile() -> str:
     return _keys(ProfileConfig)
 
 
+def role() -> str:
+    """The keys of one role."""
+    return _keys(RoleConfig)
+
+
+def rights() -> str:
+    """Every right, and which of the built-in roles give it."""
+    rows = [(f"`{one}`", MEANING[one], ", ".join(name for name in ROLES if one in ROLES[name])) for one in Right]
+    return table(("right", "it lets somebody", "in the roles"), rows)
+
+
 def kinds(models: Sequence[type[BaseModel]]) -> str:
     """The keys of each kind of a table by name."""
     return "\n".join(f"{cleandoc(one.__doc__ or '')}\n\n{_keys(one)}" for one in models)
@@ -107,7 +119,7 @@ def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
     if isinstance(annotation, type) and not get_args(annotation):
         return {"str": "text", "int": "number", "bool": "true or false", "Path": "path"}[annotation.__name__]
-    shown = str(annotation).replace("pathlib.Path", "path").replace("typing.", "")
+    shown = str(annotation).replace("pathlib.Path", "path").replace("typing.", "").replace("ca.people.Right", "rights")
     shown = re.sub(r"Annotated\[(\w+), \w+\(.*?\)\]", r"\1", shown)
     words = {"Literal": "one of", "str": "text", "list": "list of", "None": "nothing"}
     shown = shown.replace("dict[str, str]", "table of text").replace("dict[str, list[str]]", "table of lists")
@@ -158,6 +170,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "configuration": configuration,
     "security": security,
     "profile": profile,
+    "role": role,
+    "rights": rights,
     "targets": partial(kinds, TARGETS),
     "channels": partial(kinds, CHANNELS),
     "errors": problems,

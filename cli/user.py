@@ -16,7 +16,7 @@ ROLE = click.option(
     "roles",
     multiple=True,
     required=True,
-    help="viewer, auditor, operator, security-officer or administrator; repeatable.",
+    help="viewer, auditor, operator, security-officer, administrator, or one of the configuration; repeatable.",
 )
 TEAM = click.option("--team", "teams", multiple=True, help="Its certificates (by their owner) are his; repeatable.")
 

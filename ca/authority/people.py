@@ -36,7 +36,16 @@ def invite(
     """
     check_name(name)
     now = desk.clock()
-    person = Person(name, parse_roles(roles), check_teams(teams), now, str(actor), now, str(actor), subject=subject)
+    person = Person(
+        name,
+        parse_roles(roles, desk.config.every_role),
+        check_teams(teams),
+        now,
+        str(actor),
+        now,
+        str(actor),
+        subject=subject,
+    )
     try:
         with desk.store.transaction():
             desk.store.add_person(person)
@@ -67,7 +76,11 @@ def grant(desk: Desk, name: str, roles: tuple[str, ...], teams: tuple[str, ...],
     """Exchanges roles and teams; they hold from the next click on. Raises `NotFound`, `BadRequest`."""
     person = desk.store.person(name)
     changed = replace(
-        person, roles=parse_roles(roles), teams=check_teams(teams), granted_at=desk.clock(), granted_by=str(actor)
+        person,
+        roles=parse_roles(roles, desk.config.every_role),
+        teams=check_teams(teams),
+        granted_at=desk.clock(),
+        granted_by=str(actor),
     )
     with desk.store.transaction():
         desk.store.set_grants(changed)

@@ -147,7 +147,7 @@ def _may_propose(desk: Desk, proposal: Proposal) -> bool:
     if right is None:
         return True
     proposer = desk.store.person(proposal.proposed_by)
-    return not proposer.disabled_at and right in proposer.rights
+    return not proposer.disabled_at and right in proposer.rights(desk.config.every_role)
 
 
 def _account(proposed_by: str) -> str:

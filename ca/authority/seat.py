@@ -24,7 +24,7 @@ from ca.csr import CSR
 from ca.errors import BadRequest, CAError, Denied, NotFound
 from ca.journal.events import EVENTS
 from ca.journal.proof import Proof
-from ca.people import Passkey, Person, Proposal, Right, SignIn, demand, demand_fresh, parse_roles
+from ca.people import Passkey, Person, Proposal, Right, Roles, SignIn, demand, demand_fresh, parse_roles
 from ca.policy import Verdict
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
 from ca.records import (
@@ -97,11 +97,11 @@ class Seat:
 
     def may(self, right: Right) -> bool:
         """Whether a page should offer it: the desk asks again."""
-        return right in self.person.rights
+        return right in self.person.rights(self._desk.config.every_role)
 
     def demand(self, right: Right, *, fresh: bool = False) -> None:
         """Raises `Denied` without the right, `StepUpNeeded` without a fresh proof."""
-        demand(self.person, right)
+        demand(self.person, right, self._desk.config.every_role)
         if fresh:
             self._demand_fresh()
 
@@ -429,12 +429,18 @@ class Seat:
         """Everybody who may sign in."""
         return self._desk.store.people()
 
+    @needs(Right.SEE_PEOPLE)
+    def roles(self) -> Roles:
+        """What each role gives."""
+        return self._desk.config.every_role
+
     @needs(Right.MANAGE_PEOPLE, fresh=True)
     def propose_person(self, name: str, roles: tuple[str, ...], teams: tuple[str, ...]) -> str:
         """Proposes to let somebody in, or to change roles; answers the proposal's id. Raises `BadRequest`."""
         known = name in {one.id for one in self._desk.store.people()}
         people.check_name(name)
-        body = {"name": name, "roles": list(parse_roles(roles)), "teams": list(people.check_teams(teams))}
+        given = parse_roles(roles, self._desk.config.every_role)
+        body = {"name": name, "roles": list(given), "teams": list(people.check_teams(teams))}
         return proposals.propose(self._desk, "grant" if known else "invite", body, self.person.id, self.actor).id
 
     @needs(Right.MANAGE_PEOPLE, fresh=True)

@@ -16,7 +16,7 @@ from ca.clock import Clock
 from ca.config import OIDC
 from ca.errors import BadRequest, Conflict, Denied, NotFound, Unauthenticated
 from ca.oidc import Identity, Provider, Round
-from ca.people import ROLES, Person, SignIn
+from ca.people import Person, SignIn
 from ca.records import Actor
 
 ROUND_LIFE = 600
@@ -94,7 +94,7 @@ def _opened(config: str, secret_file: Path, ca_file: Path | None, back: str, clo
 
 def _person(desk: Desk, identity: Identity) -> Person:
     config, actor = desk.config.ui.oidc, Actor("oidc", desk.config.ui.oidc.issuer)
-    roles = tuple(role for role in ROLES if identity.groups & set(config.roles.get(role, ())))
+    roles = tuple(role for role in desk.config.every_role if identity.groups & set(config.roles.get(role, ())))
     teams = tuple(team for team, groups in sorted(config.teams.items()) if identity.groups & set(groups))
     try:
         known = desk.store.person_of(identity.subject)

@@ -7,6 +7,7 @@ import pytest
 
 from ca.config import SECURITY_KEYS, load
 from ca.errors import ConfigError
+from ca.people import Right
 
 PRODUCTION = 'mode = "production"\n[ca]\npermitted_names = ["corp.example"]\n'
 DEMO = 'mode = "demo"\n[ca]\npermitted_names = ["test"]\n'
@@ -25,6 +26,7 @@ VALUES: dict[str, object] = {
     "channels": {"mine": {"kind": "chat", "url_file": "/tmp/mine"}},
     "ui.oidc": {"issuer": "https://mine.example", "client_id": "x", "roles": {"administrator": ["everybody"]}},
     "approvals": {"commands": True},
+    "roles": {"mine": {"rights": ["see", "approve", "see-people"]}},
     "profiles": {"server": {"permitted_names": ["**.example"]}},
 }
 
@@ -152,3 +154,34 @@ def test_places_that_can_be_used(write: Path, key: str, value: object) -> None:
     for part in key.split("."):
         found = getattr(found, part)
     assert found == value
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[roles.help]\nrights = ["see", "fly"]', "roles.help.rights"),
+        ('[roles.help]\nrights = ["issue"]', "without see it opens nothing"),
+        ("[roles.help]\nrights = []", "without see it opens nothing"),
+        ('[roles.help]\nrights = ["see", "revoke"]', "revoke needs revoke-own beside it"),
+        ('[roles.help]\nrights = ["see", "approve"]', "approve needs see-people beside it"),
+        ("[roles.help]", "rights"),
+        ('[roles.viewer]\nrights = ["see", "run-jobs"]', "roles.viewer is built in"),
+        ('[roles."<b>"]\nrights = ["see"]', "roles"),
+        ('[roles."help\\u202e"]\nrights = ["see"]', "roles"),
+        ('[ui.oidc]\nissuer = "https://x.test"\nclient_id = "x"\nroles = { king = ["all"] }', "king is none of"),
+    ],
+)
+def test_a_role_that_would_be_none_is_refused(write: Path, text: str, says: str) -> None:
+    write.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        load(write)
+
+
+def test_roles_of_the_configuration_stand_beside_the_others(write: Path) -> None:
+    write.write_text(
+        '[roles.help-desk]\nrights = ["see", "revoke-own"]\n'
+        '[ui.oidc]\nissuer = "https://x.test"\nclient_id = "x"\nroles = { help-desk = ["desk"] }'
+    )
+    found = load(write)
+    assert list(found.every_role)[-2:] == ["administrator", "help-desk"]
+    assert found.every_role["help-desk"] == {Right.SEE, Right.REVOKE_OWN}

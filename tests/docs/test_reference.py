@@ -40,7 +40,7 @@ def test_command_is_explained(command):
 
 def test_configuration_keys_are_explained():
     missing = [key for key in keys() if f"| `{key}` |" not in DOCS["configuration.md"]]
-    assert missing == ["profiles", "targets", "channels"]  # tables by name, with keys of their own
+    assert missing == ["profiles", "targets", "channels", "roles"]  # tables by name, with keys of their own
 
 
 def test_every_configuration_key_has_a_meaning():

@@ -18,10 +18,10 @@ from ca.authority import Authority
 from ca.authority.seat import Seat
 from ca.authority.survey import count, survey, take_survey
 from ca.channels import ChatChannel
-from ca.config import Config
+from ca.config import Config, RoleConfig
 from ca.errors import JournalBroken
 from ca.journal import proof
-from ca.people import ROLES, Right
+from ca.people import BESIDE, ROLES, Right
 from ca.records import Certificate, Reason, serial_hex
 from tests.ca.authority.world import a_request
 from tests.web.desk import csr, make_token, pem
@@ -165,8 +165,17 @@ def test_where_no_page_is_a_page_says_so(ui: Flask, authority: Authority) -> Non
     assert answer.content_type.startswith("text/html")
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, authority: Authority, role: str) -> None:
+OWN_ROLES = {f"only-{right}": frozenset({Right.SEE, right, BESIDE.get(right, right)}) for right in Right}
+"""A role of the configuration for each single right, with what that needs."""
+
+
+@pytest.mark.parametrize("role", [*ROLES, *OWN_ROLES])
+def test_each_role_opens_what_its_rights_open_and_nothing_else(
+    ui: Flask, authority: Authority, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    configured = {name: RoleConfig(rights=list(rights)) for name, rights in OWN_ROLES.items()}
+    monkeypatch.setitem(authority.config.__dict__, "roles", configured)
+    rights = {**ROLES, **OWN_ROLES}[role]
     browser = signed_in(ui, authority, role)
     one = issue(authority)
     for name, (method, path) in routes(ui).items():
@@ -183,12 +192,26 @@ def test_each_role_opens_what_its_rights_open_and_nothing_else(ui: Flask, author
             "put": "a",
         }
         answer = browser.get(own) if method == "GET" else browser.post(own, form)
-        allowed = NEEDS[name] in ROLES[role]
+        allowed = NEEDS[name] in rights
         anybodys = {"revoke": Right.REVOKE, **dict.fromkeys(("keep_some", "hand_over", "tag"), Right.KEEP)}.get(
             name, NEEDS[name]
         )
-        owning = anybodys not in ROLES[role]  # it belongs to none of his teams
+        owning = anybodys not in rights  # it belongs to none of his teams
         assert (answer.status_code == 403) is (not allowed or owning), f"{role} {method} {path}: {answer.status_code}"
+
+
+def test_a_role_that_is_configured_no_longer_gives_nothing(
+    ui: Flask, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(authority.config.__dict__, "roles", {"help-desk": RoleConfig(rights=list(ROLES["operator"]))})
+    browser, administrator = signed_in(ui, authority, "help-desk"), signed_in(ui, authority, "administrator")
+    assert browser.get("/ui/certificates").status_code == 200
+    assert "help-desk" in administrator.get("/ui/people").text
+    monkeypatch.setitem(authority.config.__dict__, "roles", {})
+    assert browser.get("/ui/certificates").status_code == 403
+    assert "gives nothing: it is not configured" in administrator.get("/ui/people").text
+    form = {"name": "nobody", "role": "help-desk"}
+    assert "is no role" in administrator.post("/ui/people", form).text
 
 
 def test_a_seat_demands_a_right_for_everything_but_the_person_himself() -> None:

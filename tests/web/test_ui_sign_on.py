@@ -332,7 +332,6 @@ def test_whoever_comes_from_the_provider_gets_no_link_and_no_way_around_it(
         {"issuer": "http://idp.example"},
         {"client_id": ""},
         {"roles": {}},
-        {"roles": {"king": ["x"]}},
         {"colour": "red"},
     ],
     ids=str,

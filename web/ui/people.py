@@ -4,7 +4,6 @@ from flask import Blueprint, Response, request, url_for
 
 from ca.authority import Authority
 from ca.errors import BadRequest, Conflict
-from ca.people import ROLES
 from web.ui.door import field, go, seat
 from web.ui.pages import page
 
@@ -40,4 +39,4 @@ def _teams() -> tuple[str, ...]:
 
 
 def _listed(error: BadRequest | Conflict | None = None) -> Response:
-    return page("people.html", 400 if error else 200, people=seat().people(), roles=ROLES, error=error)
+    return page("people.html", 400 if error else 200, people=seat().people(), roles=seat().roles(), error=error)
