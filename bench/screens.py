@@ -21,8 +21,8 @@ from tests.web.browser import Demo, chromium, come_by_link, demo, violations
 SCREENS = {
     "home": "/ui/",
     "certificates": "/ui/certificates",
-    "views": "/ui/views?q=status:expiring",
     "certificate": "",  # the first of the list
+    "views": "/ui/views?q=status:expiring",
     "revocations": "/ui/revocations",
     "revoke-many": "/ui/revocations/new?q=san:*.pay.test",
     "issue": "/ui/issue",
@@ -54,7 +54,10 @@ SCREENS = {
 SMALL = 0.6
 """Pixels of a picture in docs/ui.md for one of the screen."""
 
-SHOWN = ("home", "certificates", "certificate", "issue", "audit", "authorities", "proposal")
+SHOWN = (
+    *("home", "certificates", "certificate", "issue", "keymaker", "audit", "authorities", "proposal"),
+    *("reports", "notices", "people", "revocations"),
+)
 """Those that docs/ui.md shows."""
 
 

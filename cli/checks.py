@@ -16,7 +16,7 @@ from cryptography import x509
 
 from ca import config as configuration
 from ca import crl
-from ca.authority import Authority, open_authority
+from ca.authority import Authority, backups, open_authority
 from ca.authority.lights import Warn
 from ca.authority.targets import MOMENT
 from ca.clock import Clock, rfc3339, system_clock
@@ -387,12 +387,11 @@ def _orphans(patient: Patient) -> str:
 
 def _backup(patient: Patient) -> str:
     """When the records were last backed up."""
-    try:
-        at = int(patient.authority.store.setting("backup"))
-    except NotFound:
-        if patient.config.mode == "demo":
-            return "none, and a demo needs none"
-        raise Warn("There is no backup of the records.", next_step="Run 'certwright backup', each day.") from None
+    at = backups.last(patient.authority)
+    if not at and patient.config.mode == "demo":
+        return "none, and a demo needs none"
+    if not at:
+        raise Warn("There is no backup of the records.", next_step="Run 'certwright backup', each day.")
     if at + patient.config.backup.max_age < patient.clock():
         raise Warn(f"The last backup is of {rfc3339(at)}.", next_step="Run 'certwright backup', each day.")
     return rfc3339(at)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ca.authority import backups
 from ca.authority.desk import Desk
 from ca.authority.targets import MOMENT, standing
 from ca.clock import rfc3339
@@ -121,6 +122,18 @@ def _eyes(desk: Desk) -> str:
     return "nothing done alone waits for a review"
 
 
+def _backup(desk: Desk) -> str:
+    """How old the last one is; a demo needs none."""
+    at, now = backups.last(desk), desk.clock()
+    if not at and desk.config.mode == "demo":
+        return "none, and a demo needs none"
+    if not at:
+        raise Warn("none of the records", next_step="Run 'certwright backup', each day.")
+    if at + desk.config.backup.max_age < now:
+        raise Warn(f"the last is {(now - at) // DAY} days old", next_step="Run 'certwright backup', each day.")
+    return f"{(now - at) // 3600} h old"
+
+
 def _authorities(desk: Desk) -> str:
     """The active CA certificate that ends first."""
     active = [one for one in desk.store.issuers() if one.state == "active"]
@@ -143,5 +156,6 @@ LIGHTS = {
     "Targets": _targets,
     "Journal": _journal,
     "CA certificates": _authorities,
+    "Backup": _backup,
     "Four eyes": _eyes,
 }

@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 from flask import Flask
 
-from ca.authority import Authority
+from ca.authority import Authority, backups
+from ca.authority.lights import LIGHTS, lights
 from ca.authority.seat import Seat
 from ca.authority.survey import count, survey, take_survey
 from ca.channels import ChatChannel
@@ -241,12 +242,34 @@ def test_an_operator_revokes_what_his_teams_own(ui: Flask, authority: Authority)
 def test_home_shows_lights_and_what_ends(ui: Flask, authority: Authority) -> None:
     issue(authority, validity=3 * 86400)
     page = signed_in(ui, authority, "viewer").get("/ui/").text
-    for light in ("HSM", "Database", "Scheduler", "CRLs", "OCSP", "Targets", "Journal", "CA certificates"):
+    for light in LIGHTS:
         assert f">{light}</span>" in page
     assert "issuing-g1" in page
     (day,) = set(re.findall(r"q=ends:(\d{4}-\d\d-\d\d)", page)) & {_day(authority.clock() + 3 * 86400 - 301)}
     listed = signed_in(ui, authority, "viewer").get(f"/ui/certificates?q=ends:{day}").text
     assert "data-row" in listed
+
+
+@pytest.mark.parametrize(
+    ("mode", "days", "level", "says"),
+    [
+        ("demo", None, "good", "a demo needs none"),
+        ("production", None, "warn", "none of the records"),
+        ("production", 1, "good", "24 h old"),
+        ("production", 5, "warn", "the last is 5 days old"),
+        ("demo", 5, "warn", "the last is 5 days old"),
+    ],
+)
+def test_a_backup_that_is_missing_or_old_lights_up(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, mode: str, days: int | None, level: str, says: str
+) -> None:
+    monkeypatch.setitem(authority.config.__dict__, "mode", mode)
+    authority.store.change("DELETE FROM setting WHERE name = ?", backups.SETTING)
+    if days:
+        backups.note(authority, "a file", authority.clock() - days * 86400, OPERATOR)
+    (found,) = [one for one in lights(authority) if one.name == "Backup"]
+    assert (found.level, says in found.detail) == (level, True)
+    assert found.next_step or level == "good"
 
 
 def _day(at: int) -> str:
