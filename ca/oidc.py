@@ -23,7 +23,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from ca.clock import Clock
-from ca.config import OIDC, PROVIDER_URL
+from ca.console import OIDC, PROVIDER_URL
 from ca.errors import ProviderUnavailable, Unauthenticated
 from ca.secretfile import word
 

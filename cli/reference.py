@@ -20,7 +20,8 @@ from pydantic.fields import FieldInfo
 from acme_server.validation.causes import MEANINGS
 from ca import errors
 from ca.channels import CHANNELS
-from ca.config import SECURITY_KEYS, Config, ProfileConfig, RoleConfig
+from ca.config import SECURITY_KEYS, Config, ProfileConfig
+from ca.console import RoleConfig
 from ca.destinations import TARGETS
 from ca.journal.events import EVENTS
 from ca.people import MEANING, ROLES, Right

@@ -13,7 +13,7 @@ from ca.authority.desk import Desk
 from ca.authority.people import digest
 from ca.authority.signin import Client, Opened, journalled
 from ca.clock import Clock
-from ca.config import OIDC
+from ca.console import OIDC
 from ca.errors import BadRequest, Conflict, Denied, NotFound, Unauthenticated
 from ca.oidc import Identity, Provider, Round
 from ca.people import Person, SignIn

@@ -19,7 +19,8 @@ from ca.authority.lights import LIGHTS, lights
 from ca.authority.seat import Seat
 from ca.authority.survey import count, survey, take_survey
 from ca.channels import ChatChannel
-from ca.config import Config, RoleConfig
+from ca.config import Config
+from ca.console import RoleConfig
 from ca.errors import JournalBroken
 from ca.journal import proof
 from ca.people import BESIDE, ROLES, Right

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 from werkzeug.test import TestResponse
 
 from ca.authority import Authority, people, sign_on
-from ca.config import OIDC
+from ca.console import OIDC
 from ca.errors import Conflict
 from ca.journal import history
 from tests import oidc_provider

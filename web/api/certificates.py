@@ -61,6 +61,11 @@ def blueprint(authority: Authority) -> APIBlueprint:
         certificate = _own(authority, serial)
         return _answer(_render(authority, certificate, base), 200)
 
+    _revoking(doors, authority, base)
+    return doors
+
+
+def _revoking(doors: APIBlueprint, authority: Authority, base: str) -> None:
     @doors.post("/<serial>/revoke")
     @doors.input(models.RevokeBody, arg_name="body")
     @doors.output(models.RevokedOut)
@@ -87,8 +92,6 @@ def blueprint(authority: Authority) -> APIBlueprint:
         authority.release(certificate.issuer, certificate.serial, wish)
         one = _own(authority, serial)
         return models.certificate_out(one, _tags(authority, one), authority.clock(), base)
-
-    return doors
 
 
 # --- issuing ------------------------------------------------------------------------------------
