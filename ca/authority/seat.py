@@ -24,7 +24,7 @@ from ca.csr import CSR
 from ca.errors import BadRequest, CAError, Denied, NotFound
 from ca.journal.events import EVENTS
 from ca.journal.proof import Proof
-from ca.people import Passkey, Person, Proposal, Right, Roles, SignIn, demand, demand_fresh, parse_roles
+from ca.people import Passkey, Person, Right, Roles, SignIn, demand, demand_fresh, parse_roles
 from ca.policy import Verdict
 from ca.profiles import OWN_PROFILE, Profile, certificate_period
 from ca.records import (
@@ -464,42 +464,6 @@ class Seat:
     def revoke_token(self, token_id: str) -> None:
         """Ends a token at once. Raises `NotFound`."""
         tokens.revoke_token(self._desk, token_id, self.actor)
-
-    # --- four eyes ----------------------------------------------------------------------------
-
-    @needs(Right.SEE_PEOPLE)
-    def proposals(self) -> tuple[Proposal, ...]:
-        """What was proposed, the newest first."""
-        return self._desk.store.proposals()
-
-    @needs(Right.SEE_PEOPLE)
-    def proposal(self, proposal_id: str) -> Proposal:
-        """One proposal. Raises `NotFound`."""
-        return self._desk.store.proposal(proposal_id)
-
-    def waiting(self) -> tuple[Proposal, ...]:
-        """What waits for this person's approval, or review."""
-        if not self.may(Right.APPROVE):
-            return ()
-        waiting = self._desk.store.open_proposals(self._desk.clock())
-        return tuple(one for one in waiting if one.proposed_by != self.person.id)
-
-    @needs(Right.APPROVE)
-    def approve_options(self, proposal_id: str) -> str:
-        """JSON to approve with, by a passkey."""
-        return proposals.request_options(self._desk, self.person, proposal_id)
-
-    @needs(Right.APPROVE)
-    def approve(self, proposal_id: str, assertion: str) -> Proposal:
-        """Approves and carries out: see `ca.authority.proposals`."""
-        return proposals.approve(self._desk, self.person, self.sign_in, proposal_id, assertion)
-
-    @needs(Right.SEE_PEOPLE, fresh=True)
-    def refuse(self, proposal_id: str) -> None:
-        """Refuses a proposal, or takes the own one back. Raises `Denied` for others."""
-        if self._desk.store.proposal(proposal_id).proposed_by != self.person.id:
-            self.demand(Right.APPROVE)
-        proposals.refuse(self._desk, self.sign_in, proposal_id)
 
 
 def take_seat(authority: Authority, secret: str) -> Seat:

@@ -505,7 +505,7 @@ def test_a_wrong_key_is_named_with_the_nearest(ca, tmp_path):
     assert "config show --defaults" in refused.stderr
     known = ca.json("config", "show", "--defaults", "--config", tmp_path / "wrong.toml")
     assert known["server.https_listen"]["default"] == "127.0.0.1:8443"
-    assert set(known) == set(config.keys()) - {"profiles", "targets", "channels"}
+    assert set(known) == set(config.keys()) - {"profiles", "targets", "channels", "roles"}
 
 
 def test_database_up_to_date(ca):

@@ -220,7 +220,7 @@ def test_a_seat_demands_a_right_for_everything_but_the_person_himself() -> None:
     own = {
         *("actor", "may", "may_revoke", "demand", "now", "must_enrol", "passkeys", "sign_ins", "passkey_options"),
         *("enrol_passkey", "totp_uri", "enrol_password", "remove_passkey", "end_sign_in", "confirm_options"),
-        *("confirm_by_passkey", "confirm_by_password", "waiting"),
+        *("confirm_by_passkey", "confirm_by_password"),
     }
     public = {name for name in vars(Seat) if not name.startswith("_")}
     assert {name for name in public if not hasattr(vars(Seat)[name], "right")} == own

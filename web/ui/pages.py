@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, g, render_template, request, url_for
 from markupsafe import Markup
 
-from ca.authority import Authority
+from ca.authority import Authority, approving
 from ca.authority.deeds import words
 from ca.authority.masses import query_text
 from ca.clock import rfc3339
@@ -78,7 +78,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
             "theme": theme(),
             "themes": THEMES,
             "screens": SCREENS,
-            "waiting": door.seat().waiting() if door.seated() else (),
+            "waiting": approving.waiting(authority, door.seat()) if door.seated() else (),
             "now": clock(),
             "demo": authority.config.mode == "demo",
             "in_part": "HX-Request" in request.headers,
