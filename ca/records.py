@@ -158,7 +158,8 @@ class Key:
 class Issuer:
     """One generation of a CA: `id` is immutable (`issuing-g1`), `name` is for people (`issuing`).
 
-    `kind` is `root` or `issuing`; `parent` is the id of the issuer that certified it (empty for a root).
+    `kind` is `root` or `issuing`; `parent` is the id of the issuer that certified it (empty for a root). `state` is
+    `pre-active` (waits to take over), `active`, `retired` (issues no more, but still revokes) or `revoked`.
     `shards` is the number of CRL shards that were opened with it, ids 0 .. shards-1; the records know those of today.
     """
 
@@ -171,6 +172,11 @@ class Issuer:
     shards: int = 1
     state: str = "active"
     created_at: int = 0
+
+    @property
+    def serves(self) -> bool:
+        """Whether relying parties ask for its CRLs and OCSP answers: also once it has retired."""
+        return self.state in ("active", "retired")
 
 
 @dataclass(frozen=True, slots=True)

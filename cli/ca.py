@@ -1,5 +1,6 @@
 """`certwright ca`: the hierarchy, and the ceremony that makes it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,28 +15,40 @@ if TYPE_CHECKING:
     from ca.authority import Authority
     from ca.records import Issuer
 
+Decorated = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+ROOT_DIR = "The root's own token store and PIN: a folder on a medium that goes offline afterwards."
+
+CEREMONY: tuple[Decorated, ...] = (
+    click.option(
+        "--permit", multiple=True, metavar="NAME", help="Name constraint: a domain or network; else ca.permitted_names."
+    ),
+    click.option("--unconstrained", is_flag=True, help="Make an issuing CA that may certify any name."),
+    click.option("--life", type=DURATION, help="Life of the issuing CA, such as 1825d; never longer than the root's."),
+    click.option("--owner", default="", help="Who answers for these keys."),
+    click.option("--witness", "witnesses", multiple=True, metavar="NAME", help="Who sees it; repeatable."),
+    click.option(
+        "--attestation", type=click.Path(path_type=Path, exists=True), help="The HSM vendor's statement, as text."
+    ),
+    click.option(
+        "--transcript", type=click.Path(path_type=Path), help="Where the transcript goes: OUT.json and OUT.txt."
+    ),
+)
+"""The options of every ceremony."""
+
+
+def _for_ceremonies(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(CEREMONY):
+        function = option(function)
+    return function
+
 
 @command(changes=True)
-@click.option(
-    "--root-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="The root's own token store and PIN: a folder on a medium that goes offline afterwards.",
-)
-@click.option(
-    "--permit", multiple=True, metavar="NAME", help="Name constraint: a domain or network; else ca.permitted_names."
-)
-@click.option("--unconstrained", is_flag=True, help="Make an issuing CA that may certify any name.")
-@click.option("--life", type=DURATION, help="Life of the issuing CA, such as 1825d; never longer than the root's.")
+@click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), required=True, help=ROOT_DIR)
+@_for_ceremonies
 @click.option("--algorithm", default="ec-p256", show_default=True, help="Key of the issuing CA.")
 @click.option("--root-algorithm", default="ec-p384", show_default=True, help="Key of the root.")
 @click.option("--organization", default="", help="O= in both subjects.")
-@click.option("--owner", default="", help="Who answers for these keys.")
-@click.option("--witness", "witnesses", multiple=True, metavar="NAME", help="Who sees it; repeatable.")
-@click.option(
-    "--attestation", type=click.Path(path_type=Path, exists=True), help="The HSM vendor's statement, as text."
-)
-@click.option("--transcript", type=click.Path(path_type=Path), help="Where the transcript goes: OUT.json and OUT.txt.")
 def init(session: Session, **options: Any) -> None:
     """Holds the ceremony: a root in a token of its own, an issuing CA in the service's, and an OCSP responder.
 
@@ -51,6 +64,39 @@ def init(session: Session, **options: Any) -> None:
     session.confirm(f"Make {plan.root.id} and {plan.issuing.id}?")
     made = ceremony.perform(session, plan)
     answer(session, made, lambda: facts(made.items()))
+
+
+@command(changes=True, eyes=True)
+@click.argument("name", required=False)
+@click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), help=ROOT_DIR)
+@_for_ceremonies
+@click.option("--algorithm", default="", help="Key of the new generation (default: as the one before).")
+@click.option(
+    "--later", is_flag=True, help="Make and publish it only: without this, the same command has it take over."
+)
+def rotate(session: Session, name: str | None, later: bool, **options: Any) -> None:
+    """Makes the next generation of the issuing CA NAME (default: ca.issuer), which takes over from the present one.
+
+    Its key is made in the HSM and certified by the root, at a ceremony as by 'ca init'; its CRLs are published; then
+    issuance goes over, and the old generation retires: it issues no more, and its CRLs and OCSP answers go on until its
+    last certificate has ended. After any error, or a crash, the same command goes on.
+    """
+    from cli import rotation
+
+    if not session.dry_run and (finished := rotation.finish(session))["finished"]:
+        keys = ", ".join(finished["finished"])
+        answer(session, finished, f"finished an earlier rotation: {keys} is out of use. Type it again to rotate anew.")
+        return
+    with session.authority() as authority:
+        step = rotation.next_step(authority, name or session.config.ca.issuer, options)
+        shown = step.summary()
+        if session.dry_run:
+            answer(session, {"dry_run": True, **shown}, lambda: "Would do:\n" + facts(shown.items()))
+            return
+        session.confirm(f"Make {step.new}?" if later else f"Have {step.new} take over from {step.old.id}?")
+        session.demand_second(authority)
+    made = rotation.perform(session, step, later=later)
+    answer(session, made, lambda: facts((k, ", ".join(v) if isinstance(v, list) else v) for k, v in made.items()))
 
 
 @command()

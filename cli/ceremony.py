@@ -15,10 +15,10 @@ from ca.authority import Authority
 from ca.ceremony.hold import Minutes, Outcome, hold
 from ca.ceremony.plans import IssuingPlan, RootPlan, demo_issuing, demo_root
 from ca.ceremony.room import Room
-from ca.ceremony.root_key import open_root_key
+from ca.ceremony.root_key import RootKey, open_root_key
 from ca.ceremony.transcript import Transcript
 from ca.config import Config
-from ca.errors import ConfigError
+from ca.errors import ConfigError, NotFound
 from ca.keys.client import SignerClient
 from ca.keys.pin import read_pin
 from ca.keys.softhsm import provision_softhsm
@@ -65,9 +65,14 @@ class Plan:
 def plan(config: Config, options: Mapping[str, Any]) -> Plan:
     """The plan of the command line's options. Raises `ConfigError` when it cannot be held."""
     root, issuing = _demo_plans(config, options) if config.mode == "demo" else _plans(config, options)
+    return planned(config, replace(root, algorithm=options["root_algorithm"]), issuing, options)
+
+
+def planned(config: Config, root: RootPlan, issuing: IssuingPlan, options: Mapping[str, Any]) -> Plan:
+    """What is to be made, with the options that every ceremony has."""
     statement: Path | None = options["attestation"]
     return Plan(
-        root=replace(root, algorithm=options["root_algorithm"]),
+        root=root,
         issuing=issuing,
         root_dir=options["root_dir"].resolve(),
         transcript=(options["transcript"] or config.path(f"ceremony-{issuing.id}")).resolve(),
@@ -86,7 +91,7 @@ def _plans(config: Config, options: Mapping[str, Any]) -> tuple[RootPlan, Issuin
         organization=organization,
         algorithm=options["algorithm"],
         life=options["life"] or 1825 * 86400,
-        permitted=_permitted(config, options),
+        permitted=permitted(config, options),
         unconstrained=options["unconstrained"],
         owner=owner,
     )
@@ -94,12 +99,13 @@ def _plans(config: Config, options: Mapping[str, Any]) -> tuple[RootPlan, Issuin
 
 
 def _demo_plans(config: Config, options: Mapping[str, Any]) -> tuple[RootPlan, IssuingPlan]:
-    if options["unconstrained"]:
+    return demo_root(), replace(demo_issuing(permitted(config, options)), algorithm=options["algorithm"])
+
+
+def permitted(config: Config, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The name constraints: as asked for, else as configured. Raises `ConfigError` for a demo without any."""
+    if options["unconstrained"] and config.mode == "demo":
         raise ConfigError("A demo is always constrained.", next_step="Leave out --unconstrained.")
-    return demo_root(), replace(demo_issuing(_permitted(config, options)), algorithm=options["algorithm"])
-
-
-def _permitted(config: Config, options: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(options["permit"]) or (() if options["unconstrained"] else tuple(config.ca.permitted_names))
 
 
@@ -109,7 +115,11 @@ def perform(session: Session, plan: Plan) -> dict[str, Any]:
     prepare_places(config)
     store.bring_up_to_date(config)
     with signing.signer(config, session.config_path) as signer, session.authority() as authority:
-        outcome = _hold(authority, signer, plan)
+        token = _root_token(authority.config, plan.root_dir)
+        try:
+            outcome = held(authority, signer, plan, open_root_key(token, plan.root, authority.clock))
+        finally:
+            token.close()
         authority.publish_crls()
         authority.sequence_journal()
     root = ca_certificate(outcome.root.certificate)
@@ -123,13 +133,9 @@ def _where(plan: Plan) -> dict[str, str]:
     }
 
 
-def _hold(authority: Authority, signer: SignerClient, plan: Plan) -> Outcome:
-    token = _root_token(authority.config, plan.root_dir)
-    try:
-        key = open_root_key(token, plan.root, authority.clock)
-        return hold(_room(authority, signer), plan.root, plan.issuing, key, _minutes(plan))
-    finally:
-        token.close()
+def held(authority: Authority, signer: SignerClient, plan: Plan, key: RootKey) -> Outcome:
+    """The ceremony of the plan, with the root's key at hand."""
+    return hold(_room(authority, signer), plan.root, plan.issuing, key, _minutes(plan))
 
 
 def _room(authority: Authority, signer: SignerClient) -> Room:
@@ -157,10 +163,17 @@ def _archive(place: Path, transcript: Transcript) -> None:
 
 def _root_token(config: Config, folder: Path) -> Token:
     """The root's token in its own store; made, with a random PIN beside it, when there is none."""
-    module = config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / "pin").exists():
         write_whole(folder / "pin", secrets.token_hex(16) + "\n")
+    return brought_token(config, folder)
+
+
+def brought_token(config: Config, folder: Path) -> Token:
+    """The token in a folder that somebody brought along. Raises `NotFound` when there is none."""
+    if not (folder / "pin").exists():
+        raise NotFound(f"There is no root's token in {folder}.", next_step="Bring the medium of the first ceremony.")
+    module = config.hsm.module or os.environ.get("CERTWRIGHT_PKCS11_MODULE", "")
     pin = read_pin("file:pin", folder)
     environment = provision_softhsm(folder, ROOT_LABEL, pin, module)
     return Token.open(module, ROOT_LABEL, pin, environment=environment)

@@ -229,7 +229,7 @@ def _responders(patient: Patient) -> str:
 
 
 def _issuing(patient: Patient) -> list[Issuer]:
-    return [one for one in patient.authority.store.issuers() if one.kind == "issuing" and one.state == "active"]
+    return patient.authority.serving()
 
 
 def _check_life(name: str, der: bytes, now: int, step: str) -> str:
@@ -250,7 +250,7 @@ def _life(name: str, certificate: x509.Certificate, now: int, step: str) -> str:
 
 
 def _crls(patient: Patient) -> str:
-    """Every list of every active issuer: late past three quarters of its life, dead past its end."""
+    """Every list of every issuer that serves: late past three quarters of its life, dead past its end."""
     paths = [path for one in _issuing(patient) for path in _lists(patient, one.id)]
     for path in paths:
         one = patient.published(path)

@@ -16,6 +16,7 @@ from ca.authority import (
     masses,
     recovery,
     responders,
+    rotation,
     shards,
     stopwatch,
     sweep,
@@ -44,7 +45,18 @@ from ca.keys.ledger import Entry
 from ca.policy import Policy
 from ca.profiles import compile_all
 from ca.publish import Publisher, feed
-from ca.records import Actor, Certificate, IssueRequest, MassRevocation, Page, Query, Reason, RevokeRequest, Stopwatch
+from ca.records import (
+    Actor,
+    Certificate,
+    Issuer,
+    IssueRequest,
+    MassRevocation,
+    Page,
+    Query,
+    Reason,
+    RevokeRequest,
+    Stopwatch,
+)
 from ca.store import Store, TargetState, open_store
 
 
@@ -152,6 +164,10 @@ class Authority(Desk):
     def reshard(self, issuer_id: str, count: int, actor: Actor) -> tuple[int, ...]:
         """Opens new CRL shards to issuance and closes the others: see `ca.authority.shards`."""
         return shards.reshard(self, issuer_id, count, actor)
+
+    def take_over(self, issuer_id: str, actor: Actor) -> tuple[Issuer, ...]:
+        """A waiting generation issues from now on, those before it retire: see `ca.authority.rotation`."""
+        return rotation.take_over(self, issuer_id, actor)
 
     def refresh_ocsp(self, limit: int = answers.LIMIT, fence: int = 0) -> Report:
         """Publishes the OCSP answers that are due."""

@@ -61,6 +61,11 @@ class Desk:
             raise NotFound(f"There is no active issuer {name!r}.", next_step="Run 'certwright ca init' or 'ca list'.")
         return max(found, key=lambda one: (one.created_at, one.id))
 
+    def serving(self) -> list[Issuer]:
+        """The issuing CAs whose CRLs relying parties fetch: those that issue, and those that have retired."""
+        found = (one for one in self.store.issuers() if one.kind == "issuing" and one.serves)
+        return [one for one in found if not self.has_ended(one.id)]
+
     def has_ended(self, issuer_id: str) -> bool:
         """Whether that generation is past its notAfter: it can sign nothing more, and nothing waits for it."""
         return certificate_period(self.store.issuer(issuer_id).certificate).not_after <= self.clock()

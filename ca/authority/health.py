@@ -54,12 +54,11 @@ def _publication(desk: Desk) -> None:
 
 
 def _crl(desk: Desk) -> None:
-    issuer = desk.active_issuer()
     now = desk.clock()
-    for state in desk.store.shards(issuer.id):
+    for state in (one for issuer in desk.serving() for one in desk.store.shards(issuer.id)):
         if state.next_update <= now and not state.ended_at:
             raise CAError(
-                f"The CRL of {issuer.id}, shard {state.shard:04x}, is not published or has expired.",
+                f"The CRL of {state.issuer}, shard {state.shard:04x}, is not published or has expired.",
                 next_step="Start the scheduler, or run 'certwright crl publish'.",
             )
 

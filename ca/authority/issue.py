@@ -46,10 +46,10 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
     desk.wall.demand()
     standing.demand_abreast(desk)
     profile = desk.profile(request.profile)
-    issuer = desk.active_issuer(request.issuer)
-    prepared = _prepare(desk, request, profile, issuer)
-    intent = _intent(desk, request, prepared, issuer)
-    _begin(desk, request, intent, profile, within)
+    try:
+        issuer, prepared, intent = _intend(desk, request, profile, within)
+    except _Retired:
+        issuer, prepared, intent = _intend(desk, request, profile, within)
     der = _sign(desk, intent, prepared, issuer)
     certificate = _certificate(desk, intent, der)
     answers = [] if profile.no_revocation else first_answers(desk, issuer, certificate.serial)
@@ -62,15 +62,39 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
     return certificate
 
 
+class _Retired(Conflict):
+    """The issuer issues no more since it was chosen: its successor is asked at once."""
+
+    def __init__(self, issuer_id: str) -> None:
+        super().__init__(f"{issuer_id} no longer issues.", next_step="Ask again: its successor takes over.")
+
+
+def _intend(desk: Desk, request: IssueRequest, profile: Profile, within: Within) -> tuple[Issuer, Prepared, Intent]:
+    """Who signs, and what, written down: transaction A. Raises `_Retired` with nothing written."""
+    issuer = desk.active_issuer(request.issuer)
+    prepared = _prepare(desk, request, profile, issuer)
+    intent = _intent(desk, request, prepared, issuer)
+    _begin(desk, request, intent, profile, within)
+    return issuer, prepared, intent
+
+
 def _prepare(desk: Desk, request: IssueRequest, profile: Profile, issuer: Issuer) -> Prepared:
     now = desk.clock()
-    serial = make_serial(secrets.choice(desk.store.open_shards(issuer.id)), secrets.token_bytes(16))
+    serial = make_serial(_open_shard(desk, issuer), secrets.token_bytes(16))
     try:
         desk.policy.permit(request, profile, issuer, now)
         return desk.issuing_ca(issuer).prepare(profile, request, serial, now)
     except (PolicyDenied, LintFailed) as refusal:
         journal_refusal(desk, request, refusal)
         raise
+
+
+def _open_shard(desk: Desk, issuer: Issuer) -> int:
+    """Any of those that are open; a generation that has retired meanwhile has none."""
+    shards = desk.store.open_shards(issuer.id)
+    if not shards:
+        raise _Retired(issuer.id)
+    return secrets.choice(shards)
 
 
 def journal_refusal(desk: Desk, request: IssueRequest, refusal: CAError) -> None:
@@ -114,10 +138,10 @@ def _intent(desk: Desk, request: IssueRequest, prepared: Prepared, issuer: Issue
 def _begin(desk: Desk, request: IssueRequest, intent: Intent, profile: Profile, within: Within) -> None:
     with desk.store.transaction():
         standing.demand_confirmed(desk)
+        if desk.store.issuer(intent.issuer).state != "active":
+            raise _Retired(intent.issuer)
         compromised.demand_sound(desk, request.public_key)
         within(intent)
-        if desk.store.issuer(intent.issuer).state != "active":
-            raise Conflict(f"{intent.issuer} no longer issues.", next_step="Ask again: its successor takes over.")
         desk.store.begin(intent, answered=not profile.no_revocation)
         desk.journal.append(_event("issuance.intended", intent))
 

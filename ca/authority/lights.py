@@ -71,13 +71,13 @@ def _scheduler(desk: Desk) -> str:
 def _crl(desk: Desk) -> str:
     """The shard that ends first: half of its life is the time to worry (INC-03)."""
     issuer = desk.active_issuer()
-    states = [one for one in desk.store.shards(issuer.id) if not one.ended_at]
-    if not states:
+    states = [one for ca in desk.serving() for one in desk.store.shards(ca.id) if not one.ended_at]
+    if issuer.id not in {one.issuer for one in states}:
         raise CAError(f"{issuer.id} has no CRL", next_step="Run 'certwright crl publish'.")
     first = min(states, key=lambda one: one.next_update)
     left, life = first.next_update - desk.clock(), first.next_update - first.this_update
     if left <= 0:
-        raise CAError(f"shard {first.shard:04x} has ended", next_step="Run 'certwright crl publish'.")
+        raise CAError(f"shard {first.shard:04x} of {first.issuer} has ended", next_step="Run 'certwright crl publish'.")
     if left < life // 3:
         raise Warn(f"next one due, {left // 3600} h left", next_step="Start the scheduler, and see its log.")
     return f"good for {left // 3600} h"

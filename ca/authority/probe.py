@@ -36,11 +36,11 @@ class Probe:
 
 
 def probe(desk: Desk, fetch: relying.Fetch = relying.fetch) -> tuple[Probe, ...]:
-    """One line for each list of each active issuer, and for the answer to its newest certificate, at every outlet."""
+    """One line for each list of each issuer that serves, and for the answer to its newest certificate, by outlet."""
     found = []
     for outlet in outlets(desk):
         for issuer in desk.store.issuers():
-            if issuer.state == "active" and not desk.has_ended(issuer.id):
+            if issuer.serves and not desk.has_ended(issuer.id):
                 found += list(_issuer(desk, issuer, outlet, fetch))
     return tuple(found)
 

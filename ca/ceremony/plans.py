@@ -44,7 +44,10 @@ class RootPlan:
 
 @dataclass(frozen=True, slots=True)
 class IssuingPlan:
-    """An issuing CA under a root. `permitted` are the name constraints; without any, `unconstrained` must be said."""
+    """An issuing CA under a root. `permitted` are the name constraints; without any, `unconstrained` must be said.
+
+    One that `waits` is made and published, and issues nothing before it takes over (`ca.authority.rotation`).
+    """
 
     id: str = "issuing-g1"
     name: str = "issuing"
@@ -56,6 +59,7 @@ class IssuingPlan:
     unconstrained: bool = False
     shards: int = 1
     owner: str = ""
+    waits: bool = False
     patterns: tuple[Pattern, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -33,7 +33,8 @@ class Signed:
 
 def issuing_record(plan: IssuingPlan, certificate: bytes, root_id: str, now: int) -> Issuer:
     """The record of an issuing CA: its key has the id of its generation."""
-    return Issuer(plan.id, plan.name, "issuing", plan.id, certificate, root_id, plan.shards, created_at=now)
+    state = "pre-active" if plan.waits else "active"
+    return Issuer(plan.id, plan.name, "issuing", plan.id, certificate, root_id, plan.shards, state, now)
 
 
 def certificate_path(issuer: str) -> str:
@@ -71,7 +72,7 @@ def record_ceremony(room: Room, signed: Signed, actor: Actor) -> None:
 
 
 def record_activation(room: Room, issuing: Issuer, responder: Responder, actor: Actor) -> None:
-    """From here on the issuer issues: issuer, key state, responder and events in one transaction."""
+    """From here on the issuer issues, unless it was planned to wait: issuer, key, responder and events at once."""
     responder_key = room.signer.key(responder.key_id)
     with room.store.transaction():
         room.store.add_issuer(issuing)

@@ -7,9 +7,9 @@ from ca.ceremony.certificates import certification_request, proven_key
 from ca.ceremony.plans import RootPlan
 from ca.ceremony.transcript import Scribe, sha256
 from ca.clock import Clock
-from ca.errors import KeyMismatch
+from ca.errors import KeyMismatch, NotFound
 from ca.keys.algorithms import PrivateKey
-from ca.keys.token import Token, token_private_key
+from ca.keys.token import Token, TokenKey, token_private_key
 from ca.records import Key, KeyPurpose
 
 
@@ -28,13 +28,24 @@ def open_root_key(token: Token, plan: RootPlan, clock: Clock) -> RootKey:
     A ceremony that failed before it recorded anything finds its key again. Raises `KeyMismatch` when the token
     holds several of that label or one of another algorithm, and the HSM family.
     """
+    try:
+        return find_root_key(token, plan, clock)
+    except NotFound:
+        key = token.generate(plan.id, secrets.token_bytes(16), plan.algorithm)
+        return _root_key(token, plan, key, clock)
+
+
+def find_root_key(token: Token, plan: RootPlan, clock: Clock) -> RootKey:
+    """The key of a root that exists. Raises `NotFound` when the token is another's, and what `open_root_key` raises."""
     found = token.find(plan.id)
     if len(found) > 1:
         raise KeyMismatch(f"The token holds {len(found)} keys with the label {plan.id}.")
-    if found:
-        key = token.describe(found[0], plan.algorithm)
-    else:
-        key = token.generate(plan.id, secrets.token_bytes(16), plan.algorithm)
+    if not found:
+        raise NotFound(f"The token holds no key {plan.id}.", next_step="Bring the token of the first ceremony.")
+    return _root_key(token, plan, token.describe(found[0], plan.algorithm), clock)
+
+
+def _root_key(token: Token, plan: RootPlan, key: TokenKey, clock: Clock) -> RootKey:
     record = Key(
         plan.id,
         KeyPurpose.ROOT,

@@ -41,6 +41,7 @@ EVENTS: Mapping[str, str] = {
     "key.blocked": "A public key is known to be compromised: it is neither registered nor certified again.",
     "key.unblocked": "A public key was taken off the list of compromised ones.",
     "key.generated": "A key was made in a token; its attributes were read back.",
+    "key.rotated": "A key's successor took over; which one stands in the detail.",
     "key.state-changed": "A key moved in its life cycle.",
     "ledger.differed": "Reconciliation found what the records do not explain; told again when it finds something else.",
     "notice.tried": "Somebody had a channel of notices tried.",

@@ -76,6 +76,10 @@ class SignerClient:
         """Hands the signer the DER certificate of an issuing key. The same one again is no error."""
         self._ask(wire.Certify(next(self._ids), self._timeout, key, certificate), wire.Done)
 
+    def deactivate(self, key: str) -> None:
+        """Has the signer take a key out of use for good, but for an issuing key's CRLs. Again is no error."""
+        self._ask(wire.Deactivate(next(self._ids), self._timeout, key), wire.Done)
+
     def renew_responder(self, issuer_key: str) -> Responder:
         """A responder for this issuing key, made inside the signer; at most one a day, then the same again."""
         request = wire.RenewResponder(next(self._ids), _GENERATION_SECONDS, issuer_key)

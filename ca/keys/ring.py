@@ -22,10 +22,14 @@ class KeyState(StrEnum):
 
 
 class Operation(StrEnum):
-    """What can be asked of a key: PROVE is the proof of possession in its own CSR, SIGN everything else it signs."""
+    """What can be asked of a key: PROVE is the proof of possession in its own CSR, REVOKE a CRL, SIGN everything else.
+
+    A CA that has retired goes on telling what it revoked, until its last certificate has ended.
+    """
 
     PROVE = "prove"
     SIGN = "sign"
+    REVOKE = "revoke"
     VERIFY = "verify"
 
 
@@ -46,9 +50,9 @@ TRANSITIONS: Mapping[KeyState, frozenset[KeyState]] = {
 
 PERMITTED: Mapping[KeyState, frozenset[Operation]] = {
     KeyState.PRE_ACTIVE: frozenset({Operation.PROVE}),
-    KeyState.ACTIVE: frozenset({Operation.PROVE, Operation.SIGN, Operation.VERIFY}),
+    KeyState.ACTIVE: frozenset({Operation.PROVE, Operation.SIGN, Operation.REVOKE, Operation.VERIFY}),
     KeyState.SUSPENDED: frozenset({Operation.VERIFY}),
-    KeyState.DEACTIVATED: frozenset({Operation.VERIFY}),
+    KeyState.DEACTIVATED: frozenset({Operation.REVOKE, Operation.VERIFY}),
     KeyState.COMPROMISED: frozenset({Operation.VERIFY}),
     KeyState.DESTROYED: frozenset(),
     KeyState.DESTROYED_COMPROMISED: frozenset(),

@@ -55,6 +55,12 @@ class Certify(Request, frozen=True, tag="certify"):
     certificate: bytes
 
 
+class Deactivate(Request, frozen=True, tag="deactivate"):
+    """Take a key out of use whose successor took over (operator)."""
+
+    key: str
+
+
 class RenewResponder(Request, frozen=True, tag="renew-responder"):
     """Make the next delegated OCSP responder of an issuing key."""
 
@@ -99,7 +105,18 @@ class AcceptClock(Request, frozen=True, tag="accept-clock"):
 
 
 Requests = (
-    Sign | Generate | Certify | RenewResponder | Keys | LastCrl | Freshen | ReadLedger | Health | Unlock | AcceptClock
+    Sign
+    | Generate
+    | Certify
+    | Deactivate
+    | RenewResponder
+    | Keys
+    | LastCrl
+    | Freshen
+    | ReadLedger
+    | Health
+    | Unlock
+    | AcceptClock
 )
 
 

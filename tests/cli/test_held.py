@@ -87,6 +87,12 @@ def test_what_was_approved_is_no_leave_for_anything_else(held: Held) -> None:
     held.run("user", "grant", "first", "--role", "viewer", "--yes")
 
 
+def test_a_rotation_waits_before_anything_is_made(held: Held) -> None:
+    held.waits("ca", "rotate", "--root-dir", held.ca.place.root_token, "--yes")
+    assert {one.id for one in held.authority.store.issuers()} == {"root-g1", "issuing-g1"}
+    assert "issuing-g2" not in {key.id for key in iter(held.authority.signer.keys())}
+
+
 def test_what_the_named_file_holds_is_approved_with_it(held: Held, tmp_path: Path, make_leaf) -> None:
     file = make_leaf(tmp_path / "leaf.pem")
     held.run("key", "block", file, "--yes")

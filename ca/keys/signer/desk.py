@@ -195,6 +195,20 @@ class Desk:
                 log.info("key.certified", key=request.key)
         return wire.Done(request.id)
 
+    def deactivate(self, request: wire.Deactivate) -> wire.Done:
+        """For good: an issuing key signs CRLs alone from now on, a journal's key nothing. Again is no error.
+
+        The responder of an issuing key goes on being renewed: what it certified wants answers.
+        """
+        with self._making:
+            pinned = self._pins.get(request.key)
+            if pinned.key.purpose not in _CLIENTS_MAY_GENERATE:
+                raise SigningRefused(f"The signer itself decides when a key for {pinned.key.purpose} ends.")
+            if pinned.key.state != KeyState.DEACTIVATED:
+                self._pins.change(pinned.in_state(advance(KeyState(pinned.key.state), KeyState.DEACTIVATED)))
+                log.info("key.deactivated", key=request.key)
+        return wire.Done(request.id)
+
     # --- responders ---
 
     def renew_responder(self, request: wire.RenewResponder) -> wire.NewResponder:
@@ -310,6 +324,7 @@ class Desk:
 _OPERATIONS: Mapping[type[wire.Request], Callable[[Desk, Any], wire.Answers]] = {
     wire.Generate: Desk.generate,
     wire.Certify: Desk.certify,
+    wire.Deactivate: Desk.deactivate,
     wire.RenewResponder: Desk.renew_responder,
     wire.Keys: Desk.keys,
     wire.LastCrl: Desk.last_crl,

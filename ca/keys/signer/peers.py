@@ -39,6 +39,7 @@ FULL = Grant(
             "sign",
             "generate",
             "certify",
+            "deactivate",
             "renew-responder",
             "keys",
             "last-crl",
@@ -69,7 +70,7 @@ RIGHTS: Mapping[str, Grant] = {
     ),
     "status": _process("freshen", signs=()),
 }
-"""What the processes do in production. To generate, certify and unlock is for operators; the fetcher asks nothing.
+"""What the processes do in production; the fetcher asks nothing. The rest (a ceremony, a rotation) is for operators.
 
 The kind bounds the key too (`rules`): an issuing key signs certificates and CRLs, only a responder's OCSP answers.
 """

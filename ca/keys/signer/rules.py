@@ -36,7 +36,7 @@ KINDS: Mapping[KeyPurpose, frozenset[SignKind]] = {
 
 _OPERATIONS: Mapping[SignKind, Operation] = {
     SignKind.CERTIFICATE: Operation.SIGN,
-    SignKind.CRL: Operation.SIGN,
+    SignKind.CRL: Operation.REVOKE,
     SignKind.OCSP: Operation.SIGN,
     SignKind.CHECKPOINT: Operation.SIGN,
     SignKind.CSR: Operation.PROVE,

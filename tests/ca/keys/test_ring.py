@@ -18,9 +18,9 @@ LEGAL = {
 }
 MAY = {
     "pre-active": {"prove"},
-    "active": {"prove", "sign", "verify"},
+    "active": {"prove", "sign", "revoke", "verify"},
     "suspended": {"verify"},
-    "deactivated": {"verify"},
+    "deactivated": {"revoke", "verify"},
     "compromised": {"verify"},
     "destroyed": set(),
     "destroyed-compromised": set(),

@@ -296,7 +296,8 @@ def test_no_structure_passes_for_another_kind(presented: SignKind, kind: SignKin
 @pytest.mark.parametrize(("state", "kind"), list(product(KeyState, SignKind)))
 def test_kc07_a_key_signs_only_in_the_states_that_let_it(state: KeyState, kind: SignKind) -> None:
     facts = next(replace(one, state=state) for one in FACTS.values() if kind in KINDS[one.purpose])
-    allowed = state is KeyState.ACTIVE or (state is KeyState.PRE_ACTIVE and kind is SignKind.CSR)
+    besides = {KeyState.PRE_ACTIVE: SignKind.CSR, KeyState.DEACTIVATED: SignKind.CRL}
+    allowed = state is KeyState.ACTIVE or besides.get(state) is kind
     if allowed:
         permit(kind, PROPER[kind](), facts, CLOCK)
         return

@@ -144,6 +144,28 @@ def test_certifying_checks_the_key_and_happens_once(signer: Signer) -> None:
         client.certify(key.id, issuer_certificate(key.spki, "Certified again"))
 
 
+def test_a_deactivated_issuing_key_signs_its_crls_alone(signer: Signer) -> None:
+    client = signer.client()
+    key, certificate = issuer_of(client, "retiring-g1")
+    client.deactivate(key.id)
+    client.deactivate(key.id)
+    assert client.key(key.id).state == "deactivated"
+    with pytest.raises(SigningRefused, match="deactivated"):
+        leaf(client, key, certificate)
+    request = x509.CertificateSigningRequestBuilder(certificate.subject)
+    with pytest.raises(SigningRefused, match="deactivated"):
+        request.sign(private_key(client, key, SignKind.CSR), signature_hash(load_spki(key.spki)))
+    told = crl_of(key, certificate).sign(private_key(client, key, SignKind.CRL), signature_hash(load_spki(key.spki)))
+    assert told.is_signature_valid(certificate.public_key())  # type: ignore[arg-type]
+    responder = client.renew_responder(key.id)
+    with pytest.raises(SigningRefused, match="decides"):
+        client.deactivate(responder.key_id)
+    with pytest.raises(NotFound):
+        client.deactivate("nobody-g1")
+    with pytest.raises(Conflict):
+        client.certify(key.id, issuer_certificate(key.spki, "Again"))
+
+
 def spki_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
     from ca.keys.algorithms import spki_of
 
