@@ -204,6 +204,11 @@ class Proposal:
     outcome: str = ""
 
     @property
+    def why(self) -> str:
+        """Why it could not wait for a second person; empty where it did."""
+        return str(json.loads(self.body).get("emergency", ""))
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 over everything that was proposed: what the approver signs."""
         parts = [self.id, self.kind, self.body, self.proposed_by, str(self.proposed_at), str(self.expires_at)]

@@ -44,15 +44,15 @@ def _revoke_many(desk: Desk, body: Body, actor: Actor) -> str:
     if masses.preview(desk, query, request)[0] > body["total"]:
         raise Conflict("More certificates match than were proposed.", next_step="Propose it anew, and count them.")
     mass = masses.begin(desk, query, request)
-    return f"{mass.total} certificates are being revoked; see revocation {mass.id}."
+    return f"{mass.total} being revoked; see revocation {mass.id}."
 
 
 def _many(body: Body) -> str:
     chosen = dict(body["query"])
     until = f", issued until {rfc3339(chosen.pop('issued_until'))}" if "issued_until" in chosen else ""
     shown = " ".join(f"{name}:{value}" for name, value in chosen.items())
-    alone = f" (alone, in an emergency: {body['emergency']})" if "emergency" in body else ""
-    return f"Revoke {body['total']} certificates for {body['reason']}: {shown}{until}{alone}"
+    many = f"{body['total']} certificate{'s' if body['total'] != 1 else ''}"
+    return f"Revoke {many} for {body['reason']}: {shown}{until}"
 
 
 def _roles(body: Body) -> str:
@@ -62,8 +62,7 @@ def _roles(body: Body) -> str:
 
 def _command(body: Body) -> str:
     given = " ".join(f"{name}={json.dumps(value)}" for name, value in body["arguments"].items() if value)
-    alone = f" (alone, in an emergency: {body['emergency']})" if "emergency" in body else ""
-    return f"On the host: certwright {body['command']} {given}{alone}"
+    return f"On the host: certwright {body['command']} {given}"
 
 
 COMMAND = "command"

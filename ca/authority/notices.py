@@ -205,11 +205,13 @@ def _approvals(desk: Desk) -> Iterator[Told]:
     for one in desk.store.open_proposals(desk.clock()):
         page = f"/approvals/{one.id}"
         if one.state == "emergency":
-            lines = (words(one), f"It was done at {rfc3339(one.proposed_at)}, and waits for a review.")
-            yield Told("alarm", one.id, f"{one.proposed_by} acted alone in an emergency", lines, page)
+            done = f"It was done at {rfc3339(one.proposed_at)}, and waits for a review."
+            title = f"{one.proposed_by} acted alone in an emergency"
+            yield Told("alarm", one.id, title, (words(one), one.why, done), page)
         else:
-            lines = (words(one), f"It waits for a second person until {rfc3339(one.expires_at)}.")
-            yield Told("approval", one.id, f"A proposal of {one.proposed_by} waits for approval", lines, page)
+            until = f"It waits for a second person until {rfc3339(one.expires_at)}."
+            title = f"A proposal of {one.proposed_by} waits for approval"
+            yield Told("approval", one.id, title, (words(one), until), page)
 
 
 def _turn(desk: Desk) -> int:

@@ -252,6 +252,14 @@ def test_a_second_person_approves(made: Demo, browser: Browser, first: Person) -
     other.get_by_role("button", name="Approve with a passkey").click()
     expect(other.get_by_text("nora may sign in")).to_be_visible()
     assert "nora" in made.run("user", "list")
+    page = first.open("/ui/people")
+    page.get_by_label("Name", exact=True).fill("otto")
+    page.get_by_label("administrator").check()
+    page.get_by_role("button", name="Propose it").click()
+    other.goto(page.url)
+    other.get_by_role("button", name="Approve with a passkey").click()
+    expect(other.get_by_text("Nobody approves his own proposal, or his own roles.")).to_be_visible()
+    page.get_by_role("button", name="Take it back").click()
     second.context.close()
 
 

@@ -142,6 +142,14 @@ def name_of(browser: Browser) -> str:
     return re.search(r'<a href="/ui/account">(\w+)</a>', browser.get("/ui/").text)[1]
 
 
+def test_a_script_is_told_why_in_json(ui: Flask, authority: Authority) -> None:
+    every = signed_in(ui, authority, *ROLES)
+    path = propose(every, "doris", "viewer")
+    refused = every.post(f"{path}/options", Accept="application/problem+json, application/json;q=0.9")
+    assert (refused.status_code, refused.content_type) == (403, "application/problem+json")
+    assert refused.get_json()["detail"] == "Nobody approves his own proposal, or his own roles."
+
+
 def test_nobody_approves_his_own(ui: Flask, authority: Authority) -> None:
     every, passkey = signed_in(ui, authority, *ROLES), Authenticator()
     enrol(every, passkey)

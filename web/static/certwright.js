@@ -3,11 +3,19 @@
 "use strict";
 
 (() => {
-  const headers = (form) => ({ "X-CSRF-Token": form.elements._token ? form.elements._token.value : "" });
+  const headers = (form) => ({
+    Accept: "application/problem+json, application/json;q=0.9",
+    "X-CSRF-Token": form.elements._token ? form.elements._token.value : "",
+  });
 
   // --- passkeys: <form data-passkey="create|get" data-options="URL"> with a hidden field `response` ------------------
   async function ceremony(form) {
     const asked = await fetch(form.dataset.options, { method: "POST", headers: headers(form) });
+    if ((asked.headers.get("Content-Type") || "").includes("problem")) {
+      const problem = await asked.json();
+      say(form, `${problem.detail} ${problem.next_step || ""}`);
+      return null;
+    }
     if (asked.redirected || !asked.ok || !(asked.headers.get("Content-Type") || "").includes("json")) {
       location.assign(asked.redirected ? asked.url : location.href);
       return null;

@@ -99,6 +99,8 @@ def of_error(error: CAError) -> Response:
     if isinstance(error, StepUpNeeded):
         return door.go(url_for("ui.confirm", next=_back()))
     said = problems.of_error(error)
+    if request.accept_mimetypes.best == said.mimetype:  # a script asked, which tells it where it stands
+        return said
     response = page("problem.html", said.status_code, problem=said.get_json(force=True))
     if "Retry-After" in said.headers:
         response.headers["Retry-After"] = said.headers["Retry-After"]

@@ -175,7 +175,7 @@ def test_what_was_done_alone_in_an_emergency_is_an_alarm_at_once(world: Told, mo
     [told] = world.ways["night"].sent
     assert told.title == "ann acted alone in an emergency"
     assert "3 certificates" in told.lines[0]
-    assert "nobody was awake" in told.lines[0]
+    assert told.lines[1] == "nobody was awake"
     assert not world.ways["people"].sent
     world.authority.store.decide(world.authority.store.proposal("p2"), "reviewed", "bob", world.clock.now, "x")
 
