@@ -39,6 +39,28 @@ def show(session: Session, key: str) -> None:
     answer(session, shape, lambda: facts([*flat, *shape["attributes"].items()]))
 
 
+@command(changes=True, eyes=True)
+@click.argument("key")
+def rotate(session: Session, key: str) -> None:
+    """Gives KEY, that of the journal or of an OCSP responder, its successor at once; an issuing CA's: 'ca rotate'.
+
+    The old key of the journal signs the head over the entry that names the new one, so that whoever trusts the first
+    key can follow; then it signs nothing more. A responder's key signs until the end of its certificate, and at most
+    one a day is made. After an error, or a crash, the same command goes on.
+    """
+    from cli import keys
+
+    with session.authority() as authority:
+        way = keys.way(authority, key)
+        if session.dry_run:
+            answer(session, {"dry_run": True, "key": key}, f"Would give {key} its successor.")
+            return
+        session.confirm(f"Give {key} its successor?")
+        session.demand_second(authority)
+        made = way(session, authority)
+    answer(session, made, lambda: facts(made.items()))
+
+
 @command(changes=True)
 def unlock(session: Session) -> None:
     """Lets the signer try the PIN once more, after the token refused it and the PIN was corrected.

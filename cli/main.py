@@ -87,6 +87,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "acme order list": ("cli.acme:orders", "List the orders, with what went wrong."),
     "key list": ("cli.key:list_", "List the keys."),
     "key show": ("cli.key:show", "Show one key and its attributes."),
+    "key rotate": ("cli.key:rotate", "Give the journal's or a responder's key its successor."),
     "key block": ("cli.blocklist:block", "Block a compromised public key."),
     "key unblock": ("cli.blocklist:unblock", "Take a key off the blocklist."),
     "key blocked": ("cli.blocklist:blocked", "List the blocked keys."),

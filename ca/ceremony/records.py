@@ -61,7 +61,7 @@ def record_ceremony(room: Room, signed: Signed, actor: Actor) -> None:
     with room.store.transaction():
         for key in (signed.root_key, *signed.new_keys) if new_root else signed.new_keys:
             room.store.add_key(key)
-            room.journal.append(_key_generated(key, actor))
+            room.journal.append(key_generated(key, actor))
         if new_root:
             room.store.add_issuer(signed.root)
             room.journal.append(_issuer_created(signed.root, actor))
@@ -128,7 +128,8 @@ def _pem(issuers: Iterable[Issuer]) -> bytes:
 # --- events -------------------------------------------------------------------------------------
 
 
-def _key_generated(key: Key, actor: Actor) -> Event:
+def key_generated(key: Key, actor: Actor) -> Event:
+    """A key was made, with what was read back about it."""
     detail = {
         "algorithm": key.algorithm,
         "purpose": key.purpose.value,
