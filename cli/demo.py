@@ -19,7 +19,7 @@ import click
 from ca.errors import CAError
 from cli.files import write_whole
 from cli.place import Place, Ports, default_module
-from cli.processes import part
+from cli.processes import PORT_PATIENCE, demand_free, part
 from cli.session import Session, command, operator
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def _make(session: Session, place: Place, ports: Ports) -> "Config":
     place.prepare(ports, default_module())
     config = configuration.load(place.configuration)
     if not made:
+        for listen in (config.server.https_listen, config.server.http_listen):
+            demand_free(listen, PORT_PATIENCE)  # now: what the ceremony signs names the ports for ever
         _step(session, "ceremony: root, issuing CA and a few sample certificates")
         with signer(config, place.configuration):
             _ceremony(place)

@@ -90,6 +90,10 @@ def _main(target: str) -> Callable[..., None]:
     return main
 
 
+PORT_PATIENCE = 5.0
+"""Seconds that the service before this one gets to let go of its ports."""
+
+
 def demand_free(listen: str, patience: float = 0.0) -> None:
     """Raises Conflict when something listens at host:port already, and still does after `patience` seconds.
 

@@ -24,7 +24,7 @@ from ca.config import Config
 from ca.errors import StoreUnavailable
 from cli.privileges import demand_root, dropped, is_roots_affair, prepare_places
 from cli.probe import doors
-from cli.processes import CERTWRIGHT, KINDS, SUPERVISOR, demand_free
+from cli.processes import CERTWRIGHT, KINDS, PORT_PATIENCE, SUPERVISOR, demand_free
 
 DRAIN = ("web", "fetcher", "scheduler", "status", "signer")
 """No new work first, the key last: nobody is left alone with half of a deed."""
@@ -37,9 +37,6 @@ FIRST, LONGEST, STEADY = 0.5, 30.0, 60.0
 
 LONGEST_OF = {"signer": 2.0}
 """The bound of those for whom everybody waits: an HSM that crashes its module and mends is used again soon."""
-
-PORT_PATIENCE = 5.0
-"""Seconds that the service before this one gets to let go of its ports."""
 
 PATIENCE = 10.0
 """Seconds of waiting for readiness before something is said about it."""

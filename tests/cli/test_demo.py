@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     (made.folder / "seconds").write_text(str(time.monotonic() - began))
     yield made
     made.place.stop()
+
+
+@pytest.mark.parametrize("busy", ["https_port", "http_port"])
+def test_a_busy_port_is_said_before_anything_names_it(blank: Demo, busy: str) -> None:
+    """Else the CA that was just made would be of no use at the ports that are chosen next."""
+    with socket.create_server(("127.0.0.1", getattr(blank, busy))):
+        said = blank.run("--detach", ok=1)
+    assert "choose another port" in said
+    assert "ceremony" not in said
+    other = replace(blank, https_port=free_port(), http_port=free_port())
+    other.run("--detach")
+    assert other.ready()
 
 
 # --- what it is -----------------------------------------------------------------------------------
