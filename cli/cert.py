@@ -3,13 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ca.clock import rfc3339
-from ca.errors import BadRequest
+from ca.errors import BadRequest, Conflict
+from ca.records import serial_hex
 from cli import shapes
 from cli.output import answer, facts, stream, table
 from cli.session import Session, command, operator
@@ -41,14 +43,66 @@ def issue(session: Session, csr: Path | None, **options: Any) -> None:
     From a CSR (PEM or DER) come the public key and the names, nothing else. A key that is made here is
     written with mode 0600 and never overwrites a file.
     """
-    new_key: Path | None = options["new_key"]
-    if (csr is None) == (new_key is None):
-        raise BadRequest("Name either a CSR or --new-key OUT.", next_step="Run 'certwright cert issue --help'.")
+    _demand_one_key(csr, options["new_key"])
     if csr is not None and options["names"]:
         raise BadRequest("The names of a CSR stand in the CSR.", next_step="Leave out --name.")
+    with session.authority() as authority:
+        _issue(session, authority, csr, options)
+
+
+@command(changes=True)
+@click.argument("certificate")
+@click.argument("csr", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--new-key", type=click.Path(path_type=Path), metavar="OUT", help="Make a P-256 key and write it to OUT.")
+@click.option("--validity", type=DURATION, default=0, help="Its life, such as 30d; the profile's own without it.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where the chain goes (PEM, leaf first); else stdout.")
+def renew(session: Session, certificate: str, csr: Path | None, **options: Any) -> None:
+    """Issues the successor of a certificate, for a CSR or a new key: of its names, profile, owner and tags.
+
+    CERTIFICATE is a serial, a SHA-256 or a file. It stays valid until its end; the successor's record says what it
+    replaces. A CSR has to name the same names.
+    """
+    _demand_one_key(csr, options["new_key"])
+    with session.authority() as authority:
+        one = find_certificate(authority, certificate)
+        if one.profile == "own":
+            raise Conflict("It is the service's own.", next_step="Start the scheduler: it renews it in time.")
+        if one.revoked_at:
+            raise Conflict(
+                "It is revoked, and nothing renews it.", next_step="Run 'certwright cert issue' for a new one."
+            )
+        _issue(session, authority, csr, {**options, **_as_before(authority, one)}, one)
+
+
+def _as_before(authority: "Authority", one: "Certificate") -> dict[str, Any]:
+    """What the options of `issue` would be for this certificate."""
+    return {
+        "names": [str(name.value) for name in one.names],
+        "profile": one.profile,
+        "owner": one.owner,
+        "tags": authority.tags([one]).get(one.serial, ()),
+    }
+
+
+def _demand_one_key(csr: Path | None, new_key: Path | None) -> None:
+    if (csr is None) == (new_key is None):
+        raise BadRequest("Name either a CSR or --new-key OUT.", next_step="Add --help to see how.")
+
+
+def _issue(
+    session: Session,
+    authority: "Authority",
+    csr: Path | None,
+    options: dict[str, Any],
+    before: "Certificate | None" = None,
+) -> None:
+    """For the key of a CSR or a new one; as the successor of a certificate, if there is one `before`."""
+    new_key: Path | None = options["new_key"]
     _demand_place(options["out"], new_key)
-    with session.authority() as authority, ExitStack() as undo:
+    with ExitStack() as undo:
         request = _from_csr(csr, options) if csr else _from_new_key(new_key, options, undo, session.dry_run)
+        if before:
+            request = _succeeding(before, request)
         if session.dry_run:
             return _say_what_would_be(session, authority, request)
         certificate = authority.issue(request)
@@ -58,6 +112,12 @@ def issue(session: Session, csr: Path | None, **options: Any) -> None:
             options["out"].write_bytes(chain)
         _say_issued(session, authority, certificate, "" if options["out"] else chain.decode())
     return None
+
+
+def _succeeding(before: "Certificate", request: "IssueRequest") -> "IssueRequest":
+    if set(request.names) != set(before.names):
+        raise BadRequest("The CSR has other names.", next_step="Run 'certwright cert issue' for another certificate.")
+    return replace(request, names=before.names, common_name=before.common_name, replaces=serial_hex(before.serial))
 
 
 def _demand_place(out: Path | None, new_key: Path | None) -> None:

@@ -58,6 +58,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ca show": ("cli.ca:show", "Show one issuer."),
     "cert assign": ("cli.keep:assign", "Hand certificates over to another team."),
     "cert issue": ("cli.cert:issue", "Issue a certificate for a CSR or a new key."),
+    "cert renew": ("cli.cert:renew", "Issue the successor of a certificate."),
     "cert list": ("cli.cert:list_", "List certificates."),
     "cert show": ("cli.cert:show", "Show one certificate."),
     "cert revoke": ("cli.revoke:revoke", "Revoke a certificate, or many, and publish that."),

@@ -26,6 +26,7 @@ def certificate(one: Certificate, now: int) -> dict[str, Any]:
         "common_name": one.common_name,
         "issuer": one.issuer,
         "owner": one.owner,
+        "replaces": one.replaces or None,
         "not_before": rfc3339(one.not_before),
         "not_after": rfc3339(one.not_after),
         "issued_at": rfc3339(one.issued_at),

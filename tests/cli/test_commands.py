@@ -149,6 +149,46 @@ def test_issue_for_a_csr_prints_the_chain(ca, tmp_path):
     assert ca.run("cert", "issue", tmp_path / "x.csr", "--quiet").stderr == ""
 
 
+def test_a_renewal_is_of_the_same_kind_and_says_what_it_replaces(ca, tmp_path):
+    names = ("--name", "r.test", "--name", "10.9.8.7")
+    kept = ("--profile", "mtls", "--owner", "pay", "--tag", "env=prod")
+    first = ca.json("cert", "issue", "--new-key", tmp_path / "1.key", *names, *kept)
+    second = ca.json("cert", "renew", first["serial"], "--new-key", tmp_path / "2.key")
+    shown = ca.json("cert", "show", second["serial"])
+    assert shown["replaces"] == first["serial"] != second["serial"]
+    assert shown["tags"] == ["env=prod"]
+    for name in ("names", "profile", "owner", "issuer"):
+        assert second[name] == first[name], name
+    assert (tmp_path / "1.key").read_bytes() != (tmp_path / "2.key").read_bytes()
+    assert ca.json("cert", "show", first["serial"])["status"] == "valid"
+
+    (tmp_path / "second.pem").write_text(second["chain"])
+    third = ca.run("cert", "renew", tmp_path / "second.pem", "--new-key", tmp_path / "3.key", "--validity", "2d")
+    leaf = x509.load_pem_x509_certificates(third.stdout.encode())[0]
+    assert (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds() == 2 * 86400 - 1
+
+
+def test_a_renewal_by_a_csr_names_the_same_names(ca, issued, tmp_path):
+    same, other = (
+        make_csr(tmp_path / "same.csr", "fresh.test"),
+        make_csr(tmp_path / "other.csr", "fresh.test", "x.test"),
+    )
+    assert ca.json("cert", "renew", issued["serial"], same)["replaces"] == issued["serial"]
+    assert "other names" in ca.run("cert", "renew", issued["serial"], other, ok=2).stderr
+
+
+def test_what_is_not_renewed(ca, issued, tmp_path):
+    before = ca.json("cert", "list")
+    would = ca.json("cert", "renew", issued["serial"], "--new-key", tmp_path / "k", "--dry-run")
+    assert (would["names"], would["profile"]) == (["fresh.test"], "server")
+    ca.run("cert", "renew", issued["serial"], ok=2)
+    ca.run("cert", "renew", "01ab", "--new-key", tmp_path / "k", ok=3)
+    assert ca.json("cert", "list") == before
+    ca.run("cert", "revoke", issued["serial"], "--yes")
+    assert "revoked" in ca.run("cert", "renew", issued["serial"], "--new-key", tmp_path / "k", ok=1).stderr
+    assert not (tmp_path / "k").exists()
+
+
 @pytest.mark.parametrize(
     ("names", "other", "code", "words"),
     [
