@@ -57,6 +57,7 @@ SECURITY_KEYS = (
     "targets",
     "channels",
     "ui.oidc",
+    "ui.client_certificates",
     "approvals",
     "roles",
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ca.endpoints import PageIfAny
+from ca.endpoints import ListenIfAny, OriginIfAny, PageIfAny
 from ca.people import Right, check_rights
 from ca.sections import Seconds, Section
 
@@ -38,12 +38,21 @@ class OIDC(Section):
         return self
 
 
+class ClientCertificates(Section):
+    """Signing in by a TLS client certificate, at a door of its own. Off without an address."""
+
+    listen: ListenIfAny = Field("", description="address and port of that door (HTTPS); empty for none")
+    url: OriginIfAny = Field("", description="the URL browsers find it at; empty: host of public_url, port of listen")
+    ca_file: Path | None = Field(None, description="PEM of the roots whose certificates are taken; none: this CA's own")
+
+
 class UI(Section):
     """Signing in at the web UI."""
 
     session_idle: Seconds = Field(1800, description="a sign-in that lies idle for so long ends", ge=60, le=86400)
     session_life: Seconds = Field(12 * 3600, description="a sign-in ends after so long, used or not", ge=300, le=86400)
     oidc: OIDC = OIDC()
+    client_certificates: ClientCertificates = ClientCertificates()
     fresh: Seconds = Field(300, description="how long a proof counts for dangerous acts", ge=10, le=3600)
 
 

@@ -132,6 +132,7 @@ def _if_any(check: Callable[[str], str]) -> AfterValidator:
 
 
 ListenIfAny = Annotated[str, _if_any(_listen)]
+OriginIfAny = Annotated[str, _if_any(_origin)]
 PageIfAny = Annotated[str, _if_any(_page)]
 DatabaseURLIfAny = Annotated[str, _if_any(_database)]
 """The same, where the empty text means none."""

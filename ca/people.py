@@ -148,6 +148,18 @@ class Passkey:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A TLS client certificate, by the SHA-256 (hex) of its DER, and whom it signs in; `subject` is for people."""
+
+    sha256: str
+    person: str
+    subject: str
+    not_after: int
+    bound_at: int
+    bound_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class SavedView:
     """A query that a person keeps under a name, for himself (`team` empty) or also for one of his teams."""
 
@@ -163,7 +175,7 @@ class SavedView:
 class SignIn:
     """One sign-in that holds until `expires_at`, until it lay idle, or until it is ended.
 
-    `method` is link, password, passkey or oidc; `fresh_at` is when its person last proved to be there.
+    `method` is link, password, passkey, oidc or certificate; `fresh_at` is when its person last proved to be there.
     """
 
     id: str

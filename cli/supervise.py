@@ -128,7 +128,9 @@ def run(config: Config, path: Path, faces: frozenset[str], told: Told) -> int:
     """
     logs.configure("supervisor")
     demand_root(config)
-    for listen in (config.server.https_listen, config.server.http_listen):
+    for listen in filter(
+        None, (config.server.https_listen, config.server.http_listen, config.ui.client_certificates.listen)
+    ):
         demand_free(listen, PORT_PATIENCE)
     environment = {**os.environ, **prepare(config), SUPERVISOR: str(os.getpid())}
     _migrate(config, path)

@@ -7,6 +7,7 @@ one: the new one listens before the old one stops.
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,10 @@ import structlog
 from ca.authority import Authority, open_authority
 from ca.config import Config
 from ca.errors import CAError
-from web import metrics
+from web import certificate_door, metrics
 from web.app import MAX_BODY, create_app
 from web.gate import Bounds, Gate
-from web.listener import Address, KeyPair, Listener, serve
+from web.listener import Address, KeyPair, Listener, bind, serve
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at the certificate on disk."""
@@ -37,23 +38,36 @@ def run(config: Config, faces: frozenset[str]) -> None:
     metrics.prepare(config)
     pair = server_certificate(config)
     listener = Listener(Address.parse(config.server.https_listen), config.server.workers, pair)
+    door = _certificate_door(config, faces)
     close = metrics.listen(config)
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(pair.chain, stop, _renew), name="certificate", daemon=True)
     watcher.start()
     try:
-        serve(listener, make_gate, config, faces)
+        serve(listener, make_gate, config, faces, door)
     finally:
         stop.set()
         close()
 
 
-def make_gate(config: Config, faces: frozenset[str]) -> Gate:
-    """What a worker serves: the application over an authority of its own.
+def _certificate_door(config: Config, faces: frozenset[str]) -> socket.socket | None:
+    """The socket of the door for client certificates, which all workers share. Raises `Conflict` and `ConfigError`."""
+    listen = config.ui.client_certificates.listen
+    if not listen or "ui" not in faces:
+        return None
+    certificate_door.demand_roots(config)
+    return bind(Address.parse(listen))
+
+
+def make_gate(config: Config, faces: frozenset[str], door: socket.socket | None = None) -> Gate:
+    """What a worker serves: the application over an authority of its own, and the door for client certificates.
 
     Half of its threads may wait for the signer: while that hangs, the others answer what needs no signature.
     """
-    app = create_app(open_authority(config, places=max(1, config.server.threads // 2)), faces)
+    authority = open_authority(config, places=max(1, config.server.threads // 2))
+    if door:
+        certificate_door.open_door(authority, door)
+    app = create_app(authority, faces)
     bounds = Bounds(body=MAX_BODY, threads=config.server.threads, waiting=config.server.threads * 16)
     return Gate(app, bounds)
 

@@ -112,7 +112,7 @@ class Seat:
 
     def must_enrol(self) -> bool:
         """Whether there is no way yet to sign in again: then nothing else is open."""
-        return signin.must_enrol(self._desk, self.person)
+        return self.sign_in.method != "certificate" and signin.must_enrol(self._desk, self.person)
 
     def passkeys(self) -> tuple[Passkey, ...]:
         """His passkeys."""

@@ -67,6 +67,8 @@ EVENTS: Mapping[str, str] = {
     "revocation.stopped": "A mass revocation was stopped before its end.",
     "token.created": "A bearer token of the API was made.",
     "token.revoked": "A bearer token of the API was ended.",
+    "user.certificate-bound": "A TLS client certificate signs a user in from now on.",
+    "user.certificate-unbound": "A client certificate signs its user in no more; what he was signed in with ended.",
     "user.changed": "A user got other roles or teams.",
     "user.credential-added": "A user enrolled a passkey, or a password with one-time passwords.",
     "user.credential-removed": "A user gave up a passkey.",

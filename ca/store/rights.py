@@ -52,6 +52,7 @@ RIGHTS: Mapping[str, str] = {
     # people
     "person": _CHANGE,
     "passkey": "SELECT, INSERT, UPDATE (sign_count, last_used), DELETE",
+    "client_certificate": "SELECT, INSERT, DELETE",
     "sign_in_link": "SELECT, INSERT, UPDATE (used_at)",
     "sign_in": "SELECT, INSERT, UPDATE (seen_at, fresh_at, ended_at, method)",
     "webauthn_challenge": "SELECT, INSERT, DELETE",

@@ -3,6 +3,7 @@
 from ca.errors import StoreUnavailable
 from ca.store.blocklist import Blocklist
 from ca.store.certificates import Certificates
+from ca.store.client_certificates import ClientCertificates
 from ca.store.database import POSTGRESQL, connect, disconnect, sqlite_path
 from ca.store.edge import translated
 from ca.store.event_search import EventSearch
@@ -53,6 +54,7 @@ class Store(
     Blocklist,
     Tokens,
     People,
+    ClientCertificates,
     Views,
     Proposals,
     Idempotency,

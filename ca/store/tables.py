@@ -1,6 +1,6 @@
 """Which record lies in which table. The columns are the record's fields; see `ca.store.shapes`."""
 
-from ca.people import Passkey, Person, Proposal, SavedView, SignIn
+from ca.people import ClientCertificate, Passkey, Person, Proposal, SavedView, SignIn
 from ca.records import (
     ApiToken,
     BlockedKey,
@@ -43,5 +43,6 @@ JOB_RUN = Shape("job_run", JobRun)
 PERSON = Shape("person", Person)
 PASSKEY = Shape("passkey", Passkey)
 SIGN_IN = Shape("sign_in", SignIn)
+CLIENT_CERTIFICATE = Shape("client_certificate", ClientCertificate)
 SAVED_VIEW = Shape("saved_view", SavedView)
 PROPOSAL = Shape("proposal", Proposal)

@@ -24,6 +24,7 @@ VALUES: dict[str, object] = {
     "backup.recipients": ["age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq"],
     "targets": {"mine": {"kind": "folder", "path": "/tmp/mine"}},
     "channels": {"mine": {"kind": "chat", "url_file": "/tmp/mine"}},
+    "ui.client_certificates": {"ca_file": "/tmp/mine.pem"},
     "ui.oidc": {"issuer": "https://mine.example", "client_id": "x", "roles": {"administrator": ["everybody"]}},
     "approvals": {"commands": True},
     "roles": {"mine": {"rights": ["see", "approve", "see-people"]}},

@@ -29,6 +29,7 @@ from bench.screens_data import fill, fill_zone
 from tests import oidc_provider
 from tests.interop import library, world
 from tests.oidc_provider import Provider
+from tests.ports import free_port
 from tests.secret_file import secret
 from tests.web.browser import CHROMIUM, Demo, Person, chromium, come_by_link, demo, violations
 
@@ -52,7 +53,13 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Demo]:
+def card_port() -> int:
+    """Where client certificates are shown."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, provider: Provider, card_port: int) -> Iterator[Demo]:
     """A demo with certificates of several teams."""
     file = secret(tmp_path_factory.mktemp("provider") / "secret", oidc_provider.SECRET)
     oidc = {
@@ -61,7 +68,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterat
         "client_secret_file": str(file),
         "roles": {"operator": ["pki"]},
     }
-    more = {"CERTWRIGHT_UI__OIDC": json.dumps(oidc)}
+    more = {
+        "CERTWRIGHT_UI__OIDC": json.dumps(oidc),
+        "CERTWRIGHT_UI__CLIENT_CERTIFICATES__LISTEN": f"127.0.0.1:{card_port}",
+    }
     with demo(tmp_path_factory.mktemp("ui") / "demo", **more) as running:
         fill(running.configuration, 20)
         yield running
@@ -103,6 +113,32 @@ def test_single_sign_on_leads_in_and_proves_it_again(first: Person, browser: Bro
     expect(page.get_by_role("heading", name="A key made in this browser")).to_be_visible()
     expect(page.get_by_role("link", name="olga")).to_be_visible()
     page.context.close()
+
+
+def test_a_client_certificate_signs_in_at_a_door_of_its_own(
+    made: Demo, browser: Browser, first: Person, card_port: int, tmp_path: Path
+) -> None:
+    key, certificate = tmp_path / "card.key", tmp_path / "card.pem"
+    words = ("cert", "issue", "--profile", "client", "--new-key", str(key), "--name", "carda.test", "--json")
+    serial = json.loads(made.run(*words))["serial"]
+    certificate.write_text(made.run("cert", "show", serial, "--pem"))
+    made.run("user", "invite", "carda", "--role", "operator")
+    card = {"origin": f"https://localhost:{card_port}", "certPath": str(certificate), "keyPath": str(key)}
+    with_card = browser.new_context(ignore_https_errors=True, client_certificates=[card])
+    page = with_card.new_page()
+    page.goto(f"{first.base}/ui/issue/here")
+    page.get_by_role("button", name="Sign in with a certificate").click()
+    expect(page.get_by_text("Nobody signs in by this certificate")).to_be_visible()
+    made.run("user", "certificate", "bind", "carda", str(certificate))
+    page.goto(f"{first.base}/ui/account")
+    page.get_by_role("button", name="Sign in with a certificate").click()
+    expect(page.get_by_role("heading", name="Certificates that sign you in")).to_be_visible()
+    page.goto(f"{first.base}/ui/issue/here")
+    expect(page.get_by_text("a certificate signs in, and confirms nothing")).to_be_visible()
+    with_card.close()
+    first.open("/ui/people")
+    first.page.get_by_role("button", name="of carda").click()
+    expect(first.page.get_by_role("heading", name="Certificates that sign in")).to_be_hidden()
 
 
 def test_a_password_with_an_authenticator_app_signs_in_too(made: Demo, browser: Browser) -> None:

@@ -52,7 +52,7 @@ def path_of(one: Certificate) -> str:
 
 OPEN = {
     *("static", "sign_in", "link", "use_link", "passkey_options", "use_passkey", "use_password"),
-    *("sign_on_at_provider", "signed_on"),
+    *("sign_on_at_provider", "signed_on", "show_certificate", "shown_certificate"),
 }
 """For people who are not signed in."""
 
@@ -61,7 +61,7 @@ OWN = {
     *("sign_out", "confirm", "confirm_options", "confirm_by_passkey", "confirm_by_password"),
     "confirm_at_provider",
     *("enrol", "new_passkey", "add_passkey", "add_password"),
-    *("account", "remove_passkey", "end_sign_in", "set_theme"),
+    *("account", "remove_passkey", "give_certificate_up", "end_sign_in", "set_theme"),
 }
 """What concerns the person alone."""
 
@@ -113,6 +113,7 @@ NEEDS = {
     "propose_person": Right.MANAGE_PEOPLE,
     "disable": Right.MANAGE_PEOPLE,
     "enable": Right.MANAGE_PEOPLE,
+    "unbind_certificate": Right.MANAGE_PEOPLE,
     "approvals": Right.SEE_PEOPLE,
     "proposal": Right.SEE_PEOPLE,
     "approve_options": Right.APPROVE,
@@ -131,6 +132,7 @@ ARGUMENTS = {
     "serial": "01",
     "filename": "icon.svg",
     "passkey_id": "x",
+    "sha256": "x",
     "sign_in_id": "x",
     "issuer_id": "issuing-g1",
     "order_id": "x",

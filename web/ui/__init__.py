@@ -12,6 +12,7 @@ from web.ui import (
     approvals,
     assets,
     audit,
+    by_certificate,
     certificate,
     certificates,
     connect,
@@ -33,8 +34,8 @@ from web.ui import (
 )
 
 SCREENS = (
-    *(signing_in, home, certificates, certificate, keeping, views, revocations, profiles, acme, connect, credentials),
-    *(hierarchy, publication, reports, jobs, notices, audit, approvals, people, account),
+    *(signing_in, by_certificate, home, certificates, certificate, keeping, views, revocations, profiles, acme),
+    *(connect, credentials, hierarchy, publication, reports, jobs, notices, audit, approvals, people, account),
 )
 
 

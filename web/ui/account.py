@@ -5,7 +5,7 @@ import io
 import segno
 from flask import Blueprint, Response, url_for
 
-from ca.authority import Authority, passwords
+from ca.authority import Authority, bindings, passwords
 from ca.errors import BadRequest
 from web.ui.door import field, go, inside, seat
 from web.ui.pages import THEME_COOKIE, THEMES, page, svg
@@ -17,12 +17,23 @@ def mount(blueprint: Blueprint, authority: Authority) -> None:
 
     @blueprint.get("/account")
     def account() -> Response:
-        return page("account.html", passkeys=seat().passkeys(), sign_ins=seat().sign_ins(), host=_host(authority))
+        return page(
+            "account.html",
+            passkeys=seat().passkeys(),
+            certificates=bindings.own(authority, seat()),
+            sign_ins=seat().sign_ins(),
+            host=_host(authority),
+        )
 
     @blueprint.post("/account/passkeys/<passkey_id>/remove")
     def remove_passkey(passkey_id: str) -> Response:
         seat().remove_passkey(passkey_id)
         return go(url_for("ui.account"))
+
+    @blueprint.post("/account/certificates/<sha256>/remove")
+    def give_certificate_up(sha256: str) -> Response:
+        bindings.give_up(authority, seat(), sha256)
+        return go(url_for("ui.sign_in"))
 
     @blueprint.post("/account/sign-ins/<sign_in_id>/end")
     def end_sign_in(sign_in_id: str) -> Response:

@@ -25,6 +25,7 @@ OPEN = frozenset(
     {
         *("ui.static", "ui.sign_in", "ui.link", "ui.use_link", "ui.passkey_options", "ui.use_passkey"),
         *("ui.use_password", "ui.sign_on_at_provider", "ui.signed_on"),
+        *("ui.show_certificate", "ui.shown_certificate"),
     }
 )
 """Endpoints for people who are not signed in."""

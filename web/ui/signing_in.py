@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from flask import Blueprint, Response, request, url_for
 
-from ca.authority import Authority, passkeys, sign_on, signin
+from ca.authority import Authority, certificate_sign_on, passkeys, sign_on, signin
 from ca.authority.seat import take_seat
 from ca.errors import CAError, RateLimited, Unauthenticated
 from ca.people import SignIn
@@ -21,7 +21,7 @@ TICKET = "__Host-certwright-sign-on"
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a browser carries to the provider and back: the secret of its round, its purpose, and where it goes on."""
+    """What a browser carries away and back: the secret of its round, its purpose, and where it goes on."""
 
     secret: str
     confirms: bool
@@ -55,7 +55,7 @@ def mount(blueprint: Blueprint, authority: Authority) -> None:
 def _ways_in(blueprint: Blueprint, authority: Authority) -> None:
     @blueprint.get("/sign-in")
     def sign_in() -> Response:
-        return page("sign_in.html", next=inside(request.args.get("next", "")), provider=sign_on.offered(authority))
+        return page("sign_in.html", next=inside(request.args.get("next", "")), **_further_ways(authority))
 
     @blueprint.get("/link")
     def link() -> Response:
@@ -80,7 +80,7 @@ def _ways_in(blueprint: Blueprint, authority: Authority) -> None:
         try:
             opened = signin.by_password(authority, field("name"), field("password"), field("code"), client())
         except (Unauthenticated, RateLimited) as error:
-            return _sign_in_again(authority, error)
+            return sign_in_again(authority, error)
         return welcome(opened, _next())
 
 
@@ -101,7 +101,7 @@ def _single_sign_on(blueprint: Blueprint, authority: Authority) -> None:
         try:
             response = _arrived(authority, ticket)
         except CAError as error:
-            response = _sign_in_again(authority, error)
+            response = sign_in_again(authority, error)
         response.delete_cookie(TICKET, secure=True, httponly=True, samesite="Lax", path="/")
         return response
 
@@ -111,10 +111,13 @@ def _leave(authority: Authority, one: SignIn | None) -> Response:
     try:
         response = go(sign_on.begin(authority, ticket.secret, one))
     except CAError as error:
-        return _sign_in_again(authority, error)
-    response.set_cookie(
-        TICKET, ticket.text, max_age=sign_on.ROUND_LIFE, secure=True, httponly=True, samesite="Lax", path="/"
-    )
+        return sign_in_again(authority, error)
+    return keep_ticket(response, ticket, sign_on.ROUND_LIFE)
+
+
+def keep_ticket(response: Response, ticket: Ticket, life: int) -> Response:
+    """Gives the browser the ticket for so many seconds."""
+    response.set_cookie(TICKET, ticket.text, max_age=life, secure=True, httponly=True, samesite="Lax", path="/")
     return response
 
 
@@ -158,8 +161,13 @@ def _next() -> str:
     return inside(field("next", 2000))
 
 
-def _sign_in_again(authority: Authority, error: CAError) -> Response:
-    return _again("sign_in.html", error, provider=sign_on.offered(authority))
+def sign_in_again(authority: Authority, error: CAError) -> Response:
+    """The sign-in page, with what was wrong above it."""
+    return _again("sign_in.html", error, **_further_ways(authority))
+
+
+def _further_ways(authority: Authority) -> dict[str, bool]:
+    return {"provider": sign_on.offered(authority), "certificates": certificate_sign_on.offered(authority)}
 
 
 def _again(template: str, error: CAError, **values: object) -> Response:

@@ -6,7 +6,7 @@ import pytest
 
 from ca.errors import BadRequest, Conflict, NotFound
 from ca.journal import Journal
-from ca.people import Passkey, Person, Proposal, SignIn
+from ca.people import ClientCertificate, Passkey, Person, Proposal, SignIn
 from ca.records import SYSTEM, Event, Reason, Revocation
 from ca.store import EventQuery, Store
 from tests.ca.store.things import NOW, certificate, intent
@@ -80,6 +80,22 @@ def test_sign_ins_end_one_by_one_and_all_together(store: Store) -> None:
     store.end_sign_ins("alice", NOW + 90)
     assert store.sign_ins("alice", NOW) == ()
     assert store.sign_in("d1").ended_at == NOW + 70
+
+
+def test_a_client_certificate_is_one_persons(store: Store) -> None:
+    card = ClientCertificate("a" * 64, "alice", "CN=Alice", NOW + DAY, NOW, "operator:root")
+    other = replace(card, sha256="b" * 64, person="bob")
+    store.bind_certificate(card)
+    store.bind_certificate(other)
+    with pytest.raises(Conflict):
+        store.bind_certificate(replace(card, person="bob"))
+    assert store.client_certificate(card.sha256) == card
+    assert (store.client_certificates("bob"), store.client_certificates()) == ((other,), (card, other))
+    with pytest.raises(NotFound):
+        store.unbind_certificate("bob", card.sha256)
+    store.unbind_certificate("alice", card.sha256)
+    with pytest.raises(NotFound):
+        store.client_certificate(card.sha256)
 
 
 def test_a_challenge_is_good_once_for_its_purpose_and_old_ones_go(store: Store) -> None:
