@@ -19,13 +19,10 @@ Decorated = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 ROOT_DIR = "The root's own token store and PIN: a folder on a medium that goes offline afterwards."
 
-CEREMONY: tuple[Decorated, ...] = (
-    click.option(
-        "--permit", multiple=True, metavar="NAME", help="Name constraint: a domain or network; else ca.permitted_names."
-    ),
-    click.option("--unconstrained", is_flag=True, help="Make an issuing CA that may certify any name."),
-    click.option("--life", type=DURATION, help="Life of the issuing CA, such as 1825d; never longer than the root's."),
-    click.option("--owner", default="", help="Who answers for these keys."),
+ENDS = ("cACompromise", "superseded", "cessationOfOperation", "affiliationChanged", "unspecified")
+"""Reasons for which a CA is revoked (RFC 5280 §5.3.1)."""
+
+WITNESSED: tuple[Decorated, ...] = (
     click.option("--witness", "witnesses", multiple=True, metavar="NAME", help="Who sees it; repeatable."),
     click.option(
         "--attestation", type=click.Path(path_type=Path, exists=True), help="The HSM vendor's statement, as text."
@@ -36,16 +33,30 @@ CEREMONY: tuple[Decorated, ...] = (
 )
 """The options of every ceremony."""
 
+MAKING: tuple[Decorated, ...] = (
+    click.option(
+        "--permit", multiple=True, metavar="NAME", help="Name constraint: a domain or network; else ca.permitted_names."
+    ),
+    click.option("--unconstrained", is_flag=True, help="Make an issuing CA that may certify any name."),
+    click.option("--life", type=DURATION, help="Life of the issuing CA, such as 1825d; never longer than the root's."),
+    click.option("--owner", default="", help="Who answers for these keys."),
+    *WITNESSED,
+)
+"""The options of those that make an issuing CA."""
 
-def _for_ceremonies(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(CEREMONY):
-        function = option(function)
-    return function
+
+def _with(options: tuple[Decorated, ...]) -> Decorated:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 @command(changes=True)
 @click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), required=True, help=ROOT_DIR)
-@_for_ceremonies
+@_with(MAKING)
 @click.option("--algorithm", default="ec-p256", show_default=True, help="Key of the issuing CA.")
 @click.option("--root-algorithm", default="ec-p384", show_default=True, help="Key of the root.")
 @click.option("--organization", default="", help="O= in both subjects.")
@@ -69,7 +80,7 @@ def init(session: Session, **options: Any) -> None:
 @command(changes=True, eyes=True)
 @click.argument("name", required=False)
 @click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), help=ROOT_DIR)
-@_for_ceremonies
+@_with(MAKING)
 @click.option("--algorithm", default="", help="Key of the new generation (default: as the one before).")
 @click.option(
     "--later", is_flag=True, help="Make and publish it only: without this, the same command has it take over."
@@ -97,6 +108,32 @@ def rotate(session: Session, name: str | None, later: bool, **options: Any) -> N
         session.demand_second(authority)
     made = rotation.perform(session, step, later=later)
     answer(session, made, lambda: facts((k, ", ".join(v) if isinstance(v, list) else v) for k, v in made.items()))
+
+
+@command(changes=True, eyes=True)
+@click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), required=True, help=ROOT_DIR)
+@click.option("--revoke", metavar="ISSUER", help="An issuing CA that ends now; it must have a successor.")
+@click.option("--reason", type=click.Choice(ENDS), help="Why it is revoked.")
+@_with(WITNESSED)
+def ceremony(session: Session, **options: Any) -> None:
+    """Holds a later ceremony of the root: signs its next CRLs and their spares, and revokes an issuing CA.
+
+    The first CRL is published at once, in place of the present one, and so are the spares when their time comes. It
+    needs the root's medium and no signer.
+    """
+    from cli import lists
+
+    with session.authority() as authority:
+        plan = lists.plan(authority, options)
+        shown = plan.summary()
+        if session.dry_run:
+            answer(session, {"dry_run": True, **shown}, lambda: "Would sign:\n" + facts(shown.items()))
+            return
+        ends = f" and revoke {plan.end.issuer} for ever" if plan.end else ""
+        session.confirm(f"Sign {plan.root.spares + 1} CRLs of {plan.root.id}{ends}?")
+        session.demand_second(authority)
+        made = lists.perform(authority, plan, options)
+    answer(session, made, lambda: facts(made.items()))
 
 
 @command()

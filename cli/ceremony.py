@@ -135,10 +135,12 @@ def _where(plan: Plan) -> dict[str, str]:
 
 def held(authority: Authority, signer: SignerClient, plan: Plan, key: RootKey) -> Outcome:
     """The ceremony of the plan, with the root's key at hand."""
-    return hold(_room(authority, signer), plan.root, plan.issuing, key, _minutes(plan))
+    seen = minutes(plan.transcript, plan.witnesses, plan.attestation)
+    return hold(room(authority, signer), plan.root, plan.issuing, key, seen)
 
 
-def _room(authority: Authority, signer: SignerClient) -> Room:
+def room(authority: Authority, signer: SignerClient) -> Room:
+    """Where ceremonies are held: over these records."""
     return Room(
         authority.store,
         authority.journal,
@@ -149,9 +151,10 @@ def _room(authority: Authority, signer: SignerClient) -> Room:
     )
 
 
-def _minutes(plan: Plan) -> Minutes:
+def minutes(transcript: Path, witnesses: tuple[str, ...], attestation: str) -> Minutes:
+    """Who holds it and who sees it, and where the transcript goes."""
     actor = Actor("ceremony", operator().id)
-    return Minutes(actor, lambda one: _archive(plan.transcript, one), plan.witnesses, plan.attestation)
+    return Minutes(actor, lambda one: _archive(transcript, one), witnesses, attestation)
 
 
 def _archive(place: Path, transcript: Transcript) -> None:

@@ -274,7 +274,9 @@ def _root_crls(patient: Patient) -> str:
     for issuer in roots:
         one = patient.published(f"crl/{issuer}/0000.crl")
         alarm = DAY if patient.config.mode == "demo" else ROOT_CRL_ALARM
-        _check_fresh(issuer, one.fresh_until - alarm, one.fresh_until, patient.clock(), "Sign new ones at a ceremony.")
+        _check_fresh(
+            issuer, one.fresh_until - alarm, one.fresh_until, patient.clock(), "Hold 'certwright ca ceremony'."
+        )
     return ", ".join(roots)
 
 

@@ -57,7 +57,8 @@ def own_certificate(desk: Desk) -> Managed:
 
 
 def renew_if_due(desk: Desk, managed: Managed) -> bool:
-    """Issues and writes a new certificate when there is none, names changed, or a third of its life is left.
+    """Issues and writes a new certificate when there is none, names changed, its CA has a successor, or a third
+    of its life is left.
 
     Answers whether it did. Of several processes that find it due, one renews and the others find it renewed.
     Raises what `issue` raises; the old one then stays in place.
@@ -96,8 +97,12 @@ def _is_due(desk: Desk, managed: Managed) -> bool:
     start, end = (int(t.timestamp()) for t in (current.not_valid_before_utc, current.not_valid_after_utc))
     names = current.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     held = {str(n.value) for n in names}
+    of_today = x509.load_der_x509_certificate(desk.active_issuer().certificate).subject
     return (
-        desk.clock() >= end - (end - start) // 3 or held != {n.value for n in managed.names} or not managed.key.exists()
+        desk.clock() >= end - (end - start) // 3
+        or held != {n.value for n in managed.names}
+        or current.issuer != of_today
+        or not managed.key.exists()
     )
 
 

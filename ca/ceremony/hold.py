@@ -15,21 +15,19 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 
 from ca.ceremony.certificates import Parent, certification_request, issuing_certificate, root_certificate
+from ca.ceremony.lists import Lists, sign_lists
 from ca.ceremony.plans import IssuingPlan, RootPlan
 from ca.ceremony.records import Signed, issuing_record, record_activation, record_ceremony, recorded_certificate
 from ca.ceremony.room import Room
 from ca.ceremony.root_key import RootKey, confirm_root_key
 from ca.ceremony.transcript import Scribe, Transcript, sha256
 from ca.clock import rfc3339
-from ca.crl import Window, root_crls, windows
 from ca.errors import Conflict, KeyMismatch, NotFound
 from ca.keys.client import private_key
 from ca.profiles import certificate_period
 from ca.records import Actor, Issuer, Key, KeyPurpose, SignKind, serial_hex
 
 JOURNAL_KEY = "journal-g1"
-_CRL_BACKDATE = 300
-"""Seconds that thisUpdate of the root's first CRL lies before the ceremony (X-16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def hold(room: Room, root_plan: RootPlan, plan: IssuingPlan, root_key: RootKey, 
 
 def _sign(room: Room, root_plan: RootPlan, plan: IssuingPlan, root_key: RootKey, minutes: Minutes) -> Signed:
     scribe = Scribe(room.clock)
-    _note_key(scribe, "root key opened", root_key.record, token=root_key.token)
+    note_key(scribe, "root key opened", root_key.record, token=root_key.token)
     confirm_root_key(root_key, root_plan, scribe)
     root, crls = _root(room, root_plan, root_key, scribe)
     journal_key = _journal_key(room, scribe)
@@ -90,20 +88,21 @@ def _sign(room: Room, root_plan: RootPlan, plan: IssuingPlan, root_key: RootKey,
     )
 
 
-def _root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> tuple[Issuer, tuple[tuple[Window, bytes], ...]]:
+def _root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> tuple[Issuer, Lists]:
     """The recorded root, or a new one with its CRL and the spares."""
     try:
-        return _recorded_root(room, plan, key, scribe), ()
+        return recorded_root(room, plan, key, scribe), ()
     except NotFound:
         now = room.clock()
         certificate = root_certificate(plan, key.private, now)
         _note_certificate(scribe, "root certificate signed by itself", certificate)
         # Shards are for issuance: a root has none, its one CRL is signed at ceremonies.
         root = Issuer(plan.id, plan.name, "root", plan.id, certificate, shards=0, created_at=now)
-        return root, _root_crls(root, plan, key, scribe)
+        return root, sign_lists(root, plan, key, scribe, now, number=1, revoked=[])
 
 
-def _recorded_root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> Issuer:
+def recorded_root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> Issuer:
+    """The root of the records, whose key is at hand. Raises `NotFound` and `KeyMismatch`."""
     root = room.store.issuer(plan.id)
     if room.store.key(root.key_id).spki != key.record.spki:
         raise KeyMismatch(
@@ -113,27 +112,6 @@ def _recorded_root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> 
     return root
 
 
-def _root_crls(root: Issuer, plan: RootPlan, key: RootKey, scribe: Scribe) -> tuple[tuple[Window, bytes], ...]:
-    """The first CRL and its spares, none of which outlives the root (B-03)."""
-    life = certificate_period(root.certificate)
-    start = max(root.created_at - _CRL_BACKDATE, life.not_before)
-    planned = windows(Window(1, start, start + plan.crl_life), plan.spares, plan.crl_overlap)
-    kept = [
-        replace(one, next_update=min(one.next_update, life.not_after))
-        for one in planned
-        if one.this_update < life.not_after
-    ]
-    crls = root_crls(root, key.private, [], kept)
-    for window, der in zip(kept, crls, strict=True):
-        scribe.note(
-            f"CRL {window.number} of the root signed",
-            this_update=rfc3339(window.this_update),
-            next_update=rfc3339(window.next_update),
-            sha256=sha256(der),
-        )
-    return tuple(zip(kept, crls, strict=True))
-
-
 def _issuing_key(room: Room, plan: IssuingPlan, scribe: Scribe) -> Key:
     key = _generated(room, plan.id, KeyPurpose.ISSUING, plan.algorithm)
     if key.state != "pre-active" or key.algorithm != plan.algorithm:
@@ -141,14 +119,14 @@ def _issuing_key(room: Room, plan: IssuingPlan, scribe: Scribe) -> Key:
             f"The signer has a key {plan.id} of the kind {key.algorithm} that is {key.state}.",
             next_step="Plan the next generation.",
         )
-    _note_key(scribe, "issuing key generated in the signer's token, test signature verified there", key)
+    note_key(scribe, "issuing key generated in the signer's token, test signature verified there", key)
     return replace(key, owner=plan.owner)
 
 
 def _journal_key(room: Room, scribe: Scribe) -> Key:
     """The key that signs the journal's head: one for the whole authority."""
     key = _generated(room, JOURNAL_KEY, KeyPurpose.JOURNAL, "ed25519")
-    _note_key(scribe, "journal key in the signer's token", key)
+    note_key(scribe, "journal key in the signer's token", key)
     return key
 
 
@@ -189,7 +167,8 @@ def _activate(room: Room, plan: IssuingPlan, root_id: str, actor: Actor) -> Issu
 # --- what the transcript says -------------------------------------------------------------------
 
 
-def _note_key(scribe: Scribe, action: str, key: Key, **more: object) -> None:
+def note_key(scribe: Scribe, action: str, key: Key, **more: object) -> None:
+    """Which key it is, where it is kept, and what its token says of it."""
     scribe.note(
         action,
         key=key.id,

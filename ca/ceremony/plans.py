@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ca.errors import ConfigError
 from ca.keycheck import KEY_TYPES
 from ca.names import Pattern, subtrees
+from ca.records import Reason
 
 DAY = 86400
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -72,6 +73,14 @@ class IssuingPlan:
             )
         if not 1 <= self.shards <= 0xFFFF:
             raise ConfigError(f"{self.id}: a CA has 1 to 65535 CRL shards.")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The issuing CA that its root revokes, and why."""
+
+    issuer: str
+    reason: Reason
 
 
 def _check(issuer: str, common_name: str, algorithm: str) -> None:

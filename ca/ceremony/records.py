@@ -8,7 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca import crl
-from ca.ceremony.plans import IssuingPlan
+from ca.ceremony.lists import Lists
+from ca.ceremony.plans import End, IssuingPlan
 from ca.ceremony.room import Room
 from ca.ceremony.transcript import Transcript, sha256
 from ca.crl import Window
@@ -25,7 +26,7 @@ class Signed:
 
     root: Issuer
     root_key: Key
-    crls: tuple[tuple[Window, bytes], ...]
+    crls: Lists
     issuing: Issuer
     new_keys: tuple[Key, ...]
     transcript: Transcript
@@ -68,7 +69,21 @@ def record_ceremony(room: Room, signed: Signed, actor: Actor) -> None:
             room.journal.append(crl_published(signed.root, *signed.crls[0], actor))
         for publication in _publications(room, signed):
             room.publisher.put(publication)
-        room.journal.append(_performed(signed, actor))
+        room.journal.append(_performed(signed.issuing.id, signed.root.key_id, signed.transcript, actor))
+
+
+def record_lists(room: Room, root: Issuer, made: Lists, transcript: Transcript, actor: Actor, end: End | None) -> None:
+    """A root's next CRLs and, with them, the end of an issuing CA."""
+    with room.store.transaction():
+        for publication in _crls(root, made):
+            room.publisher.put(publication)
+        if end:
+            room.store.set_issuer_state(end.issuer, "revoked")
+            room.journal.append(
+                Event("issuer.revoked", actor, f"issuer:{end.issuer}", key=root.key_id, reason=end.reason)
+            )
+        room.journal.append(crl_published(root, *made[0], actor))
+        room.journal.append(_performed(root.id, root.key_id, transcript, actor))
 
 
 def record_activation(room: Room, issuing: Issuer, responder: Responder, actor: Actor) -> None:
@@ -97,7 +112,7 @@ def _publications(room: Room, signed: Signed) -> Iterator[Publication]:
     if signed.crls:
         yield from _certificate(signed.root, now)
         yield from _roots(room, signed.root, now)
-        yield from _crls(signed)
+        yield from _crls(signed.root, signed.crls)
     yield from _certificate(signed.issuing, now)
     yield Publication(f"chain/{signed.issuing.id}.pem", _pem([signed.issuing]), 1, PEM, now)
 
@@ -113,10 +128,11 @@ def _roots(room: Room, root: Issuer, now: int) -> Iterator[Publication]:
     yield Publication("roots.pem", _pem(roots), len(roots), PEM, now)
 
 
-def _crls(signed: Signed) -> Iterator[Publication]:
-    for window, der in signed.crls:
-        first = window.number == signed.crls[0][0].number
-        path = crl.shard_path(signed.root.id, 0) if first else spare_path(signed.root.id, window.number)
+def _crls(root: Issuer, made: Lists) -> Iterator[Publication]:
+    """The first one at once, the others as spares."""
+    for window, der in made:
+        first = window.number == made[0][0].number
+        path = crl.shard_path(root.id, 0) if first else spare_path(root.id, window.number)
         yield Publication(path, der, window.number, crl.CONTENT_TYPE, window.this_update, window.next_update)
 
 
@@ -151,14 +167,13 @@ def crl_published(root: Issuer, window: Window, der: bytes, actor: Actor) -> Eve
     return Event("crl.published", actor, f"crl:{root.id}:0000", key=root.key_id, detail=detail)
 
 
-def _performed(signed: Signed, actor: Actor) -> Event:
+def _performed(issuer: str, root_key: str, transcript: Transcript, actor: Actor) -> Event:
     """The whole transcript but for the witnesses' names, which stand erasably beside it; the hash is over all."""
-    transcript = replace(signed.transcript, witnesses=())
     return Event(
         "ceremony.performed",
         actor,
-        f"issuer:{signed.issuing.id}",
-        key=signed.root.key_id,
-        detail={"sha256": signed.transcript.sha256, "transcript": msgspec.to_builtins(transcript)},
-        personal={"witnesses": ", ".join(signed.transcript.witnesses)} if signed.transcript.witnesses else {},
+        f"issuer:{issuer}",
+        key=root_key,
+        detail={"sha256": transcript.sha256, "transcript": msgspec.to_builtins(replace(transcript, witnesses=()))},
+        personal={"witnesses": ", ".join(transcript.witnesses)} if transcript.witnesses else {},
     )

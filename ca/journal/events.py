@@ -37,6 +37,7 @@ EVENTS: Mapping[str, str] = {
     "issuance.refused": "Policy refused a request; nothing was signed.",
     "issuance.withdrawn": "An intent that was surely not signed was taken back.",
     "issuer.created": "A new generation of a CA exists.",
+    "issuer.revoked": "A root revoked an issuing CA: its next CRL tells of it.",
     "job.failed": "A scheduled job failed; the same failure again is not journalled until the job succeeded.",
     "key.blocked": "A public key is known to be compromised: it is neither registered nor certified again.",
     "key.unblocked": "A public key was taken off the list of compromised ones.",

@@ -23,6 +23,7 @@ from cli.processes import SUPERVISOR
 from tests.ports import free_port
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+CEREMONIES = (["ca", "init"], ["ca", "rotate"], ["ca", "ceremony"], ["key", "provision"])
 
 
 @pytest.fixture(name="eventually")
@@ -70,10 +71,7 @@ class Installation:
         module, and whole processes get one of their own.
         """
         arguments = list(map(str, words))
-        own_process = arguments[:2] in (["ca", "init"], ["ca", "rotate"], ["key", "provision"]) or arguments[0] in (
-            "serve",
-            "demo",
-        )
+        own_process = arguments[:2] in CEREMONIES or arguments[0] in ("serve", "demo")
         done = self._spawned(arguments) if own_process else self._called(arguments)
         assert "Traceback" not in done.stderr, done.stderr
         assert ok is None or done.code == ok, f"{words} ended with {done.code}:\n{done.stdout}{done.stderr}"

@@ -90,6 +90,8 @@ def test_what_was_approved_is_no_leave_for_anything_else(held: Held) -> None:
 def test_a_rotation_waits_before_anything_is_made(held: Held) -> None:
     held.waits("ca", "rotate", "--root-dir", held.ca.place.root_token, "--yes")
     assert {one.id for one in held.authority.store.issuers()} == {"root-g1", "issuing-g1"}
+    held.waits("ca", "ceremony", "--root-dir", held.ca.place.root_token, "--yes")
+    assert not list(held.ca.place.path.glob("ceremony-root*"))
     assert "issuing-g2" not in {key.id for key in iter(held.authority.signer.keys())}
 
 

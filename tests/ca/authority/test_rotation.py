@@ -128,6 +128,18 @@ def test_the_new_generation_is_like_the_old_one_and_can_wait(world: World, autho
     assert [one for one in events if one != "key.generated"][-2:] == ["key.state-changed", "key.rotated"]
 
 
+def test_the_own_certificate_goes_over_too(world: World, authority: Authority) -> None:
+    """Its old CA may be revoked next."""
+    authority.renew_own_certificate()
+    assert authority.renew_own_certificate().done == 0
+    rotate(world)
+    assert authority.renew_own_certificate().done == 1
+    own = x509.load_pem_x509_certificate(authority.own_certificate().chain.read_bytes())
+    present = x509.load_der_x509_certificate(authority.store.issuer(newest(authority)).certificate)
+    own.verify_directly_issued_by(present)
+    assert authority.renew_own_certificate().done == 0
+
+
 def test_a_crash_in_the_middle_of_taking_over_changes_nothing(
     world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,3 +239,31 @@ def test_without_a_signer_nothing_changes(world: World, authority: Authority) ->
         world.start_signer()
     authority.take_over(after, OPERATOR)
     rotation.settle(authority)
+
+
+def test_a_retired_ca_is_revoked_by_a_later_ceremony(world: World, authority: Authority) -> None:
+    before = newest(authority)
+    ceremony = ("ca", "ceremony", "--root-dir", str(world.place.root_token), "--revoke", before, "--yes")
+    assert world.run(*ceremony).returncode == 2, "with a reason, or not at all"
+    told = world.run(*ceremony, "--reason", "cACompromise")
+    assert told.returncode == 1
+    assert "ca rotate" in told.stderr
+    rotate(world)
+    world.kill_signer()
+    done = world.run(*ceremony, "--reason", "cACompromise")
+    world.start_signer()
+    assert done.returncode == 0, done.stderr
+    assert states(authority)[before] == "revoked"
+    published = authority.publisher.folder.get("crl/root-g1/0000.crl")
+    assert published is not None
+    revoked = x509.load_der_x509_certificate(authority.store.issuer(before).certificate).serial_number
+    told_by = x509.load_der_x509_crl(published.body)
+    assert told_by.get_revoked_certificate_by_serial_number(revoked) is not None
+    assert before not in {one.id for one in authority.serving()}
+    assert authority.issue(a_request()).issuer == newest(authority)
+    authority.publish_crls()
+    authority.renew_responders()
+    authority.sequence_journal()
+    authority.verify_journal()
+    authority.verify_records()
+    assert authority.reconcile_ledger().agrees
