@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from ca.authority import standing, trail
 from ca.authority.desk import Desk
-from ca.ceremony.records import key_generated
 from ca.errors import Conflict, Unavailable
+from ca.journal.keys import key_generated, key_moved
 from ca.journal.proof import fingerprint
 from ca.records import Actor, Event, Key, KeyPurpose
 
@@ -79,5 +79,4 @@ def _succeed(desk: Desk, old: Key, new: Key, actor: Actor) -> None:
     with desk.store.transaction():
         for key, before, after in ((new, "pre-active", "active"), (old, "active", "deactivated")):
             desk.store.set_key_state(key.id, after)
-            detail = {"from": before, "to": after}
-            desk.journal.append(Event("key.state-changed", actor, f"key:{key.id}", key=key.id, detail=detail))
+            desk.journal.append(key_moved(key.id, before, after, actor))

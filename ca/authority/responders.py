@@ -3,6 +3,7 @@
 from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.errors import HSMError, NotFound
+from ca.journal.keys import key_moved
 from ca.records import SYSTEM, Event, Issuer, KeyPurpose, Responder
 
 
@@ -50,8 +51,7 @@ def _note_destroyed(desk: Desk) -> None:
             continue
         with desk.store.transaction():
             desk.store.set_key_state(key.id, state)
-            detail = {"from": key.state, "to": state}
-            desk.journal.append(Event("key.state-changed", SYSTEM, f"key:{key.id}", key=key.id, detail=detail))
+            desk.journal.append(key_moved(key.id, key.state, state, SYSTEM))
 
 
 def record_responder(desk: Desk, responder: Responder) -> None:

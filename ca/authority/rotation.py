@@ -12,6 +12,7 @@ from ca.authority import standing
 from ca.authority.crls import publish_list
 from ca.authority.desk import Desk
 from ca.errors import Conflict, NotFound, Unavailable
+from ca.journal.keys import key_moved
 from ca.records import Actor, Event, Issuer, Key, KeyPurpose
 
 WAITING = "pre-active"
@@ -60,8 +61,7 @@ def _retire(desk: Desk, old: Issuer, new: Issuer, actor: Actor) -> None:
     desk.store.open_instead(old.id, ())
     desk.store.set_key_state(old.key_id, "deactivated")
     target = f"key:{old.key_id}"
-    states = {"from": "active", "to": "deactivated"}
-    desk.journal.append(Event("key.state-changed", actor, target, key=old.key_id, detail=states))
+    desk.journal.append(key_moved(old.key_id, "active", "deactivated", actor))
     detail = {"successor": new.key_id, "issuer": old.id, "taken_over_by": new.id}
     desk.journal.append(Event("key.rotated", actor, target, key=new.key_id, detail=detail))
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 
 from ca.ceremony.certificates import Parent, certification_request, issuing_certificate, root_certificate
-from ca.ceremony.lists import Lists, sign_lists
+from ca.ceremony.lists import sign_lists
 from ca.ceremony.plans import IssuingPlan, RootPlan
-from ca.ceremony.records import Signed, issuing_record, record_activation, record_ceremony, recorded_certificate
+from ca.ceremony.records import Lists, Signed, issuing_record, record_activation, record_ceremony, recorded_certificate
 from ca.ceremony.room import Room
 from ca.ceremony.root_key import RootKey, confirm_root_key
 from ca.ceremony.transcript import Scribe, Transcript, sha256

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ca.ceremony.plans import RootPlan
+from ca.ceremony.records import Lists
 from ca.ceremony.root_key import RootKey
 from ca.ceremony.transcript import Scribe, sha256
 from ca.clock import rfc3339
 from ca.crl import Window, root_crls, windows
 from ca.profiles import certificate_period
 from ca.records import Issuer, Revocation
-
-Lists = tuple[tuple[Window, bytes], ...]
 
 BACKDATE = 300
 """Seconds that thisUpdate of the first one lies before the ceremony (X-16)."""

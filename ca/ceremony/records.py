@@ -8,16 +8,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ca import crl
-from ca.ceremony.lists import Lists
 from ca.ceremony.plans import End, IssuingPlan
 from ca.ceremony.room import Room
 from ca.ceremony.transcript import Transcript, sha256
 from ca.crl import Window
 from ca.errors import NotFound
+from ca.journal.keys import key_generated, key_moved
 from ca.records import Actor, Event, Issuer, Key, Publication, Responder
 
 CERTIFICATE = "application/pkix-cert"
 PEM = "application/x-pem-file"
+
+Lists = tuple[tuple[Window, bytes], ...]
+"""CRLs of a root and when each of them speaks, by rising number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,7 @@ def record_activation(room: Room, issuing: Issuer, responder: Responder, actor: 
         room.store.add_issuer(issuing)
         room.journal.append(_issuer_created(issuing, actor))
         room.store.set_key_state(issuing.key_id, "active")
-        room.journal.append(
-            Event("key.state-changed", actor, f"key:{issuing.key_id}", detail={"from": "pre-active", "to": "active"})
-        )
+        room.journal.append(key_moved(issuing.key_id, "pre-active", "active", actor))
         room.store.add_key(responder_key)
         room.store.add_responder(responder)
         detail = {"not_after": responder.not_after, "attributes": dict(responder_key.attributes)}
@@ -142,18 +143,6 @@ def _pem(issuers: Iterable[Issuer]) -> bytes:
 
 
 # --- events -------------------------------------------------------------------------------------
-
-
-def key_generated(key: Key, actor: Actor) -> Event:
-    """A key was made, with what was read back about it."""
-    detail = {
-        "algorithm": key.algorithm,
-        "purpose": key.purpose.value,
-        "software": key.software,
-        "spki_sha256": sha256(key.spki),
-        "attributes": dict(key.attributes),
-    }
-    return Event("key.generated", actor, f"key:{key.id}", key=key.id, detail=detail)
 
 
 def _issuer_created(issuer: Issuer, actor: Actor) -> Event:

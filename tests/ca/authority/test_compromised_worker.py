@@ -110,6 +110,7 @@ def test_it_has_no_digest_signed_and_no_question_beside_the_list(authority: Auth
         "health",
         "unlock",
         "accept-clock",
+        "deactivate",
     }
 
 
