@@ -75,3 +75,4 @@ class Approvals(Section):
     """Four eyes."""
 
     commands: bool = Field(False, description="whether dangerous commands on the host take a second person too")
+    policy: bool = Field(False, description="whether policy that permits more waits for a second person")

@@ -16,7 +16,7 @@ from cryptography import x509
 
 from ca import config as configuration
 from ca import crl
-from ca.authority import Authority, backups, open_authority
+from ca.authority import Authority, backups, lights, open_authority
 from ca.authority.lights import Warn
 from ca.authority.targets import MOMENT
 from ca.clock import Clock, rfc3339, system_clock
@@ -387,6 +387,10 @@ def _orphans(patient: Patient) -> str:
     return f"{len(patient.authority.store.orphans())} revoked orphans"
 
 
+def _policy(patient: Patient) -> str:
+    return lights.policy(patient.authority)
+
+
 def _backup(patient: Patient) -> str:
     """When the records were last backed up."""
     at = backups.last(patient.authority)
@@ -440,5 +444,6 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "ledger": _ledger,
     "jobs": _jobs,
     "orphans": _orphans,
+    "policy": _policy,
     "backup": _backup,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import answer, table
-from cli.session import Session, command
+from cli.session import Session, command, operator
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -35,6 +35,24 @@ def check(session: Session) -> None:
     profiles = compile_all(session.config)
     report = {"file": str(session.config_path), "digest": session.config.digest(), "profiles": sorted(profiles)}
     answer(session, report, f"{session.config_path} is right ({session.config.mode} mode).")
+
+
+@command(changes=True, eyes=True)
+def approve(session: Session) -> None:
+    """Has what the file permits more than was approved looked at by a second person (`approvals.policy`)."""
+    from ca.authority import held, policies
+
+    with session.authority() as authority:
+        changes = policies.proposal(authority)["changes"]
+        rows = [(one["key"], json.dumps(one["approved"]), json.dumps(one["wanted"])) for one in changes]
+        shown = table(
+            ("key", "approved", "wanted"), rows, f"Nothing in {session.config_path} waits for a second person."
+        )
+        if session.dry_run or not changes:
+            return answer(session, {"dry_run": session.dry_run, "changes": changes}, shown)
+        session.confirm(f"{shown}\nAsk a second person to approve this?")
+        outcome = held.demand_policy(authority, operator(), session.emergency)
+    return answer(session, {"changes": changes, "outcome": outcome}, outcome)
 
 
 @command()

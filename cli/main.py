@@ -52,6 +52,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "db migrate": ("cli.db:migrate", "Bring the tables up to date."),
     "db status": ("cli.db:status", "Say which migrations wait."),
     "config check": ("cli.config:check", "Check the configuration file."),
+    "config approve": ("cli.config:approve", "Have a weaker policy looked at by a second person."),
     "config show": ("cli.config:show", "Show each value, and where it comes from."),
     "ca init": ("cli.ca:init", "Hold the ceremony: make a root and an issuing CA."),
     "ca ceremony": ("cli.ca:ceremony", "Sign the root's next CRLs, and revoke an issuing CA."),

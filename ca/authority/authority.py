@@ -14,6 +14,7 @@ from ca.authority import (
     integrity,
     managed,
     masses,
+    policies,
     recovery,
     responders,
     rotation,
@@ -285,6 +286,7 @@ def open_authority(config: Config, clock: Clock = system_clock, places: int = PL
     Raises `StoreUnavailable` (gone or not migrated) and `ConfigError` (profiles that cannot be).
     """
     store: Store = open_store(config)
+    config, weaker = policies.in_force(store, config)
     folder = Folder(Path(config.path(config.ca.publication_dir)))
     profiles = compile_all(config)
     wall = WallClock(store, clock)
@@ -298,4 +300,5 @@ def open_authority(config: Config, clock: Clock = system_clock, places: int = PL
         publisher=Publisher(store, folder),
         profiles=profiles,
         policy=Policy(config, profiles),
+        weaker=weaker,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ca.authority import masses, people
+from ca.authority import masses, people, policies
 from ca.authority.desk import Desk
 from ca.clock import rfc3339
 from ca.errors import Conflict
@@ -65,12 +65,23 @@ def _command(body: Body) -> str:
     return f"On the host: certwright {body['command']} {given}"
 
 
+def _changes(body: Body) -> str:
+    changes = (f"{one['key']} {_json(one['approved'])} → {_json(one['wanted'])}" for one in body["changes"])
+    return f"Weaken the policy: {'; '.join(changes)}"
+
+
+def _json(value: object) -> str:
+    return "none" if value is None else json.dumps(value)
+
+
 COMMAND = "command"
+POLICY = "policy"
 
 KINDS: Mapping[str, Kind] = {
     "invite": Kind(Right.MANAGE_PEOPLE, lambda body: f"Let in {_roles(body)}", _invite),
     "grant": Kind(Right.MANAGE_PEOPLE, lambda body: f"Make {_roles(body)}", _grant),
     "revoke-many": Kind(Right.REVOKE_MANY, _many, _revoke_many, urgent=True),
+    POLICY: Kind(None, _changes, policies.accept, urgent=True),
     COMMAND: Kind(None, _command, None, urgent=True),
 }
 

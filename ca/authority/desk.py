@@ -16,6 +16,7 @@ from ca.profiles import Profile, certificate_period
 from ca.publish import Publisher
 from ca.records import Issuer, Key, Responder, SignKind
 from ca.store import Store
+from ca.weakening import Weakening
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Desk:
     """Everything a use case works with; complete after construction and safe to share between threads.
 
     Generations of issuers and keys are immutable, so what is parsed once is kept; which generation is
-    active is read from the store each time.
+    active is read from the store each time. `config` is what holds; the `weaker` settings of the file wait for
+    a second person (`ca.authority.policies`).
     """
 
     config: Config
@@ -35,6 +37,7 @@ class Desk:
     publisher: Publisher
     profiles: Mapping[str, Profile]
     policy: Policy
+    weaker: tuple[Weakening, ...] = ()
     _issuing: dict[str, IssuingCA] = field(default_factory=dict)
     _keys: dict[str, Key] = field(default_factory=dict)
     abreast: list[bool] = field(default_factory=list)

@@ -8,11 +8,11 @@ are made by a command. Whoever has the host can also edit the configuration: thi
 may run this program alone, not against root (docs/threat-model.md).
 """
 
-from ca.authority import proposals
-from ca.authority.deeds import COMMAND, Body
+from ca.authority import policies, proposals
+from ca.authority.deeds import COMMAND, POLICY, Body
 from ca.authority.desk import Desk
 from ca.clock import rfc3339
-from ca.errors import ApprovalNeeded
+from ca.errors import ApprovalNeeded, Conflict
 from ca.people import Proposal, Right
 from ca.records import Actor
 
@@ -29,12 +29,37 @@ def demand(desk: Desk, body: Body, actor: Actor, emergency: str = "") -> None:
         proposals.break_glass(desk, COMMAND, body, str(actor), actor, emergency)
         return
     text = proposals.canonical(body)
-    undone = desk.store.undone_proposals(str(actor), desk.clock())
-    mine = [one for one in undone if (one.kind, one.body) == (COMMAND, text)]
+    mine = [one for one in _undone(desk, actor) if (one.kind, one.body) == (COMMAND, text)]
     if any(one.state == "approved" and proposals.spend(desk, one) for one in mine):
         return
-    waiting = next((one for one in mine if one.state == "open"), None)
-    raise _needed(desk, waiting or proposals.propose(desk, COMMAND, body, str(actor), actor))
+    raise _needed(desk, _proposed(desk, COMMAND, body, actor), "then run the same command again")
+
+
+def demand_policy(desk: Desk, actor: Actor, emergency: str = "") -> str:
+    """Has what is weaker in the file approved; answers what came of it where nobody has to be waited for.
+
+    Raises `ApprovalNeeded`, and `Conflict` when the policy changed meanwhile.
+    """
+    body = policies.proposal(desk)
+    if not _anybody_could(desk):
+        return policies.accept(desk, body, actor)
+    if not emergency:
+        raise _needed(desk, _proposed(desk, POLICY, body, actor), "and restart Certwright then")
+    done = proposals.break_glass(desk, POLICY, body, str(actor), actor, emergency)
+    if done.state == "failed":
+        raise Conflict(done.outcome)
+    return done.outcome
+
+
+def _proposed(desk: Desk, kind: str, body: Body, actor: Actor) -> Proposal:
+    """What the same operator has proposed already, or a new proposal."""
+    text = proposals.canonical(body)
+    waiting = (one for one in _undone(desk, actor) if (one.kind, one.body, one.state) == (kind, text, "open"))
+    return next(waiting, None) or proposals.propose(desk, kind, body, str(actor), actor)
+
+
+def _undone(desk: Desk, actor: Actor) -> tuple[Proposal, ...]:
+    return desk.store.undone_proposals(str(actor), desk.clock())
 
 
 def _anybody_could(desk: Desk) -> bool:
@@ -43,9 +68,9 @@ def _anybody_could(desk: Desk) -> bool:
     return any(desk.store.passkeys(one.id) for one in able)
 
 
-def _needed(desk: Desk, proposal: Proposal) -> ApprovalNeeded:
+def _needed(desk: Desk, proposal: Proposal, then: str) -> ApprovalNeeded:
     return ApprovalNeeded(
         "This waits for the approval of a second person.",
-        next_step=f"Have it approved at {desk.config.server.public_url}/ui/approvals/{proposal.id}, then run the same "
-        f"command again, until {rfc3339(proposal.expires_at)}. In an emergency add --emergency WHY.",
+        next_step=f"Have it approved at {desk.config.server.public_url}/ui/approvals/{proposal.id}, {then}, "
+        f"until {rfc3339(proposal.expires_at)}. In an emergency add --emergency WHY.",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ca.authority import backups
+from ca.authority import backups, policies
 from ca.authority.desk import Desk
 from ca.authority.targets import MOMENT, standing
 from ca.clock import rfc3339
@@ -122,6 +122,17 @@ def _eyes(desk: Desk) -> str:
     return "nothing done alone waits for a review"
 
 
+def policy(desk: Desk) -> str:
+    """What of the file permits more than was approved."""
+    waits = policies.waiting(desk)
+    if waits:
+        more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
+        raise Warn(f"{waits[0].key}{more} waits for approval", next_step="Run 'certwright config approve'.")
+    if desk.weaker:
+        raise Warn("approved, and not in force yet", next_step="Restart Certwright.")
+    return "as it was approved" if desk.config.approvals.policy else "as the file says"
+
+
 def _backup(desk: Desk) -> str:
     """How old the last one is; a demo needs none."""
     at, now = backups.last(desk), desk.clock()
@@ -158,4 +169,5 @@ LIGHTS = {
     "CA certificates": _authorities,
     "Backup": _backup,
     "Four eyes": _eyes,
+    "Policy": policy,
 }

@@ -6,7 +6,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ca import journal
-from ca.authority import standing
+from ca.authority import policies, standing
 from ca.authority.desk import Desk
 from ca.authority.report import Report
 from ca.errors import NotFound
@@ -73,12 +73,19 @@ def record_start(desk: Desk, process: str) -> None:
     what it has confirmed, or whose role may rewrite the journal."""
     for weakness in desk.store.weaknesses():
         structlog.get_logger().warning("database.weak", why=weakness, next_step="See docs/postgresql.md, 'Durability'.")
+    policies.settle(desk)
+    for one in policies.waiting(desk):
+        structlog.get_logger().warning("policy.waits", key=one.key, next_step="Run 'certwright config approve'.")
     with desk.store.transaction():
         desk.journal.append(
             Event(
                 "config.loaded",
                 SYSTEM,
                 f"process:{process}",
-                detail={"digest": desk.config.digest(), "mode": desk.config.mode},
+                detail={
+                    "digest": desk.config.digest(),
+                    "mode": desk.config.mode,
+                    "waiting": [one.key for one in policies.waiting(desk)],
+                },
             )
         )

@@ -51,6 +51,7 @@ EVENTS: Mapping[str, str] = {
     "order.created": "An ACME order was placed.",
     "order.invalid": "An ACME order failed or expired.",
     "job.run-by-hand": "A person had a job run out of turn.",
+    "policy.settled": "What holds as policy from here on, against which weaker settings are told (`approvals.policy`).",
     "proposal.approved": "A second person approved a dangerous deed, by an assertion over its hash.",
     "proposal.glass-broken": "A dangerous deed was done alone in an emergency; why stands in the detail.",
     "proposal.made": "A dangerous deed was proposed; its hash and words stand in the detail.",
