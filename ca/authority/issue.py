@@ -65,8 +65,9 @@ def issue(desk: Desk, request: IssueRequest, within: Within = nothing, after: Af
 class _Retired(Conflict):
     """The issuer issues no more since it was chosen: its successor is asked at once."""
 
-    def __init__(self, issuer_id: str) -> None:
-        super().__init__(f"{issuer_id} no longer issues.", next_step="Ask again: its successor takes over.")
+
+def _retired(issuer_id: str) -> _Retired:
+    return _Retired(f"{issuer_id} no longer issues.", next_step="Ask again: its successor takes over.")
 
 
 def _intend(desk: Desk, request: IssueRequest, profile: Profile, within: Within) -> tuple[Issuer, Prepared, Intent]:
@@ -93,7 +94,7 @@ def _open_shard(desk: Desk, issuer: Issuer) -> int:
     """Any of those that are open; a generation that has retired meanwhile has none."""
     shards = desk.store.open_shards(issuer.id)
     if not shards:
-        raise _Retired(issuer.id)
+        raise _retired(issuer.id)
     return secrets.choice(shards)
 
 
@@ -139,7 +140,7 @@ def _begin(desk: Desk, request: IssueRequest, intent: Intent, profile: Profile, 
     with desk.store.transaction():
         standing.demand_confirmed(desk)
         if desk.store.issuer(intent.issuer).state != "active":
-            raise _Retired(intent.issuer)
+            raise _retired(intent.issuer)
         compromised.demand_sound(desk, request.public_key)
         within(intent)
         desk.store.begin(intent, answered=not profile.no_revocation)

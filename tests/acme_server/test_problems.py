@@ -9,6 +9,7 @@ from acme_server import errors as acme
 from acme_server import issuance, problems
 from acme_server.validation import wire
 from acme_server.validation.causes import Cause
+from ca import authority  # noqa: F401 - so that every error of its rooms is known, whichever tests ran before
 from ca import errors as ca
 from ca.errors import CAError
 

@@ -148,7 +148,7 @@ def webroot(folder: Path, port: int = CHALLENGE_PORT) -> Iterator[Path]:
     wellknown = folder / ".well-known" / "acme-challenge"
     wellknown.mkdir(parents=True)
     page = functools.partial(_Quiet, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), page)
+    server = _listening(port, page)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -157,6 +157,14 @@ def webroot(folder: Path, port: int = CHALLENGE_PORT) -> Iterator[Path]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def _listening(port: int, page: functools.partial["_Quiet"]) -> http.server.ThreadingHTTPServer:
+    """A web server at that port, also when the last holder's workers let go of it only now."""
+    with suppress(OSError):
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), page)
+    _await_free(port)
+    return http.server.ThreadingHTTPServer(("127.0.0.1", port), page)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
