@@ -221,6 +221,12 @@ class Proposal:
         return str(json.loads(self.body).get("emergency", ""))
 
     @property
+    def changes(self) -> tuple[tuple[str, str, str], ...]:
+        """Of a weaker policy each setting with its approved and its wanted value in JSON; empty for other kinds."""
+        found = json.loads(self.body).get("changes", ())
+        return tuple((one["key"], json.dumps(one["approved"]), json.dumps(one["wanted"])) for one in found)
+
+    @property
     def digest(self) -> bytes:
         """SHA-256 over everything that was proposed: what the approver signs."""
         parts = [self.id, self.kind, self.body, self.proposed_by, str(self.proposed_at), str(self.expires_at)]

@@ -14,6 +14,9 @@ from ca.records import Actor, Query, Reason, RevokeRequest
 
 Body = Mapping[str, Any]
 
+FEW = 3
+"""Settings that a heading names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -66,12 +69,9 @@ def _command(body: Body) -> str:
 
 
 def _changes(body: Body) -> str:
-    changes = (f"{one['key']} {_json(one['approved'])} → {_json(one['wanted'])}" for one in body["changes"])
-    return f"Weaken the policy: {'; '.join(changes)}"
-
-
-def _json(value: object) -> str:
-    return "none" if value is None else json.dumps(value)
+    keys = [one["key"] for one in body["changes"]]
+    more = f" and {len(keys) - FEW} more" if len(keys) > FEW else ""
+    return f"Weaken the policy: {', '.join(keys[:FEW])}{more}"
 
 
 COMMAND = "command"
