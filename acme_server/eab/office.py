@@ -7,7 +7,7 @@ from acme_server.desk import Desk
 from acme_server.eab.credential import Credential, Scope, demand_sound
 from acme_server.eab.tables import Credentials
 from acme_server.eab.wrapping import WrappingKey
-from acme_server.records import AccountStatus
+from acme_server.records import AccountStatus, new_id
 from acme_server.strict import encode
 from ca.errors import NotFound
 from ca.records import Actor, Event
@@ -22,7 +22,7 @@ def create(desk: Desk, scope: Scope, actor: Actor) -> tuple[Credential, str]:
     demand(desk, scope)
     now = desk.now()
     credential = Credential(
-        id=secrets.token_urlsafe(12),
+        id=new_id(),
         name=scope.name,
         patterns=scope.patterns,
         profiles=scope.profiles,
@@ -35,12 +35,18 @@ def create(desk: Desk, scope: Scope, actor: Actor) -> tuple[Credential, str]:
         created_at=now,
         expires_at=now + scope.life,
     )
-    key = secrets.token_bytes(32)
+    key = _new_key()
     wrapped = WrappingKey(desk.config.path(desk.config.acme.eab_key_file)).wrap(credential.id, key)
     with desk.store.transaction():
         Credentials(desk.store).add(credential, wrapped)
         desk.journal(_event("eab.created", credential, actor))
     return credential, encode(key)
+
+
+def _new_key() -> bytes:
+    """256 random bits for command lines: in base64url without a hyphen in front, where it would be an option."""
+    key = secrets.token_bytes(32)
+    return _new_key() if encode(key).startswith("-") else key
 
 
 def demand(desk: Desk, scope: Scope) -> None:

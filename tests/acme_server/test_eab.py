@@ -345,6 +345,16 @@ def test_hmac_keys_lie_wrapped(desk: Desk) -> None:
         WrappingKey(path).unwrap(other.id, wrapped)  # a row moved to another credential opens nothing
 
 
+def test_neither_id_nor_key_looks_like_an_option(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a client's command line `--eab-hmac-key -cx…` is read as an option -c."""
+    drawn = iter([b"\xf8" + bytes(31), bytes(32)])
+    monkeypatch.setattr("secrets.token_bytes", lambda size: next(drawn, None) or os.urandom(size))
+    texts = iter(["-c", "kid"])
+    monkeypatch.setattr("secrets.token_urlsafe", lambda size: next(texts))
+    credential, key = office.create(desk, ALL, OPERATOR)
+    assert (credential.id, key) == ("kid", b64(bytes(32)))
+
+
 def test_the_wrapping_key_is_made_once_and_guarded(tmp_path: Any) -> None:
     path = tmp_path / "deep" / "eab.key"
     keys = [WrappingKey(path) for _ in range(4)]
