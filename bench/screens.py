@@ -51,12 +51,18 @@ SCREENS = {
 }
 """Every screen; without a path, the first that the list before it leads to."""
 
+WAYS = {
+    "CERTWRIGHT_UI__OIDC": '{"issuer": "https://id.example.test", "client_id": "ca", "roles": {"viewer": ["staff"]}}',
+    "CERTWRIGHT_UI__CLIENT_CERTIFICATES": '{"listen": "127.0.0.1:0"}',
+}
+"""Every way to sign in stands on the page."""
+
 SMALL = 0.6
 """Pixels of a picture in docs/ui.md for one of the screen."""
 
 SHOWN = (
     *("home", "certificates", "certificate", "issue", "keymaker", "audit", "authorities", "proposal"),
-    *("reports", "notices", "people", "revocations"),
+    *("reports", "notices", "people", "revocations", "sign-in"),
 )
 """Those that docs/ui.md shows."""
 
@@ -88,7 +94,7 @@ def main() -> None:
     chosen = options.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="cw-screens-") as name, demo(Path(name) / "demo") as made:
+    with tempfile.TemporaryDirectory(prefix="cw-screens-") as name, demo(Path(name) / "demo", **WAYS) as made:
         prepare(made)
         me = made.run("user", "list", "--json")
         first = next(one["name"] for one in json.loads(me) if one["name"] != "bob")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from ca.errors import BadRequest, Denied, StepUpNeeded
 from ca.records import Actor
@@ -221,10 +222,14 @@ class Proposal:
         return str(json.loads(self.body).get("emergency", ""))
 
     @property
-    def changes(self) -> tuple[tuple[str, str, str], ...]:
-        """Of a weaker policy each setting with its approved and its wanted value in JSON; empty for other kinds."""
+    def changes(self) -> tuple[tuple[str, Any, Any], ...]:
+        """Of a weaker policy each setting with its approved and its wanted JSON value; empty for other kinds."""
         found = json.loads(self.body).get("changes", ())
-        return tuple((one["key"], json.dumps(one["approved"]), json.dumps(one["wanted"])) for one in found)
+        return tuple((one["key"], one["approved"], one["wanted"]) for one in found)
+
+    def is_by(self, person: str) -> bool:
+        """Whether that person proposed it, also as an operator with the same login name: `operator:alice (sudo)`."""
+        return person in (self.proposed_by, self.proposed_by.removeprefix("operator:").removesuffix(" (sudo)"))
 
     @property
     def digest(self) -> bytes:

@@ -18,6 +18,15 @@ def seconds(value: object) -> object:
     return sum(int(n) * _UNITS[u] for n, u in parts)
 
 
+def duration(value: int) -> str:
+    """Those seconds as they may be written in the file: `90d`, `1h30m`; `0s` for none."""
+    parts = []
+    for unit, size in sorted(_UNITS.items(), key=lambda one: -one[1]):
+        count, value = divmod(value, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
 Seconds = Annotated[int, BeforeValidator(seconds), Field(ge=0)]
 
 

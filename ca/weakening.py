@@ -7,6 +7,7 @@ A setting that became weaker keeps its approved value until a second person agre
 signer and the fetcher read from the file themselves is not among them: they have no records to compare it with.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter
 from ca.config import Config
 from ca.errors import BadName
 from ca.names import Pattern, subtrees
+from ca.sections import duration
 
 Values = Mapping[str, Any]
 """JSON values by key, as in `ca.permitted_names` or `profiles.server.validity`."""
@@ -212,6 +214,13 @@ def _entry(table: str, name: str, approved: Values) -> dict[str, Any]:
 def _typed(name: str, value: Any) -> Any:
     annotation: Any = Config.model_fields[name].annotation
     return TypeAdapter(annotation).validate_python(value)
+
+
+def legible(value: Any, key: str) -> str:
+    """A value of that setting for people: times as in the file, what is not there in words, the rest in JSON."""
+    if value is None:
+        return "not there"
+    return duration(value) if _rule(key) is _longer else json.dumps(value)
 
 
 def told(found: tuple[Weakening, ...]) -> Iterator[Mapping[str, Any]]:

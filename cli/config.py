@@ -41,10 +41,11 @@ def check(session: Session) -> None:
 def approve(session: Session) -> None:
     """Has what the file permits more than was approved looked at by a second person (`approvals.policy`)."""
     from ca.authority import held, policies
+    from ca.weakening import legible
 
     with session.authority() as authority:
         changes = policies.proposal(authority)["changes"]
-        rows = [(one["key"], json.dumps(one["approved"]), json.dumps(one["wanted"])) for one in changes]
+        rows = [(one["key"], *(legible(one[which], one["key"]) for which in ("approved", "wanted"))) for one in changes]
         shown = table(
             ("key", "approved", "wanted"), rows, f"Nothing in {session.config_path} waits for a second person."
         )

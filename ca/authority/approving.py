@@ -22,7 +22,7 @@ def waiting(desk: Desk, seat: Seat) -> tuple[Proposal, ...]:
     """What waits for this person's approval, or review; nothing for who may not."""
     if not seat.may(Right.APPROVE):
         return ()
-    return tuple(one for one in desk.store.open_proposals(desk.clock()) if one.proposed_by != seat.person.id)
+    return tuple(one for one in desk.store.open_proposals(desk.clock()) if not one.is_by(seat.person.id))
 
 
 def options(desk: Desk, seat: Seat, proposal_id: str) -> str:
@@ -40,6 +40,6 @@ def approve(desk: Desk, seat: Seat, proposal_id: str, assertion: str) -> Proposa
 def refuse(desk: Desk, seat: Seat, proposal_id: str) -> None:
     """Refuses a proposal, or takes the own one back. Raises `Denied` for others."""
     seat.demand(Right.SEE_PEOPLE, fresh=True)
-    if desk.store.proposal(proposal_id).proposed_by != seat.person.id:
+    if not desk.store.proposal(proposal_id).is_by(seat.person.id):
         seat.demand(Right.APPROVE)
     proposals.refuse(desk, seat.sign_in, proposal_id)

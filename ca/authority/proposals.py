@@ -120,7 +120,7 @@ def _record(  # noqa: PLR0913 - what a proposal is made of
 
 
 def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
-    if person.id in (proposal.proposed_by, _account(proposal.proposed_by), _about(json.loads(proposal.body))):
+    if proposal.is_by(person.id) or person.id == _about(json.loads(proposal.body)):
         raise Denied(
             "Nobody approves his own proposal, or his own roles.", next_step="Ask somebody else who may approve."
         )
@@ -148,11 +148,6 @@ def _may_propose(desk: Desk, proposal: Proposal) -> bool:
         return True
     proposer = desk.store.person(proposal.proposed_by)
     return not proposer.disabled_at and right in proposer.rights(desk.config.every_role)
-
-
-def _account(proposed_by: str) -> str:
-    """The login name of an operator, which may also be a person's: `operator:alice (sudo)`."""
-    return proposed_by.removeprefix("operator:").removesuffix(" (sudo)")
 
 
 def _about(body: Body) -> object:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ca.config import SECURITY_KEYS, Config, load
-from ca.weakening import ENTRY_RULES, RULES, Weakening, hold, policy_of, weakenings
+from ca.sections import seconds
+from ca.weakening import ENTRY_RULES, RULES, Weakening, hold, legible, policy_of, weakenings
 
 SIGN_ON = 'issuer = "https://id.test"\nclient_id = "c"\nroles = {viewer = ["a"]}\n'
 
@@ -154,3 +155,10 @@ def test_a_profile_with_a_dot_in_its_name_is_one_entry(tmp_path: Path) -> None:
 def test_names_that_cannot_be_read_are_weaker(tmp_path: Path, junk: dict[str, Any]) -> None:
     loose = policy_of(configure(tmp_path, "ca", 'permitted_names = ["a.test"]'))
     assert "ca.permitted_names" in {one.key for one in weakenings(junk, loose)}
+
+
+@pytest.mark.parametrize("value", [0, 59, 60, 5400, 86400, 90 * 86400 + 61])
+def test_times_are_shown_as_the_file_says_them(value: int) -> None:
+    assert seconds(legible(value, "profiles.p.validity")) == value
+    assert legible(None, "profiles.p.validity") == "not there"
+    assert legible(["a"], "acme.profiles") == '["a"]'

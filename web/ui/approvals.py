@@ -17,7 +17,7 @@ def mount(blueprint: Blueprint, authority: Authority) -> None:
     @blueprint.get("/approvals/<proposal_id>")
     def proposal(proposal_id: str) -> Response:
         one = approving.one(authority, seat(), proposal_id)
-        return page("proposal.html", one=one, mine=one.proposed_by == seat().person.id, passkeys=seat().passkeys())
+        return page("proposal.html", one=one, mine=one.is_by(seat().person.id), passkeys=seat().passkeys())
 
     @blueprint.post("/approvals/<proposal_id>/options")
     def approve_options(proposal_id: str) -> Response:

@@ -18,6 +18,7 @@ from ca.errors import CAError, StepUpNeeded
 from ca.people import Right
 from ca.printable import printable
 from ca.records import serial_hex
+from ca.weakening import legible
 from web import problems
 from web.ui import assets, door
 
@@ -66,6 +67,7 @@ def install(blueprint: Blueprint, authority: Authority) -> None:
     blueprint.app_template_filter("span")(span)
     blueprint.app_template_filter("hex")(serial_hex)
     blueprint.app_template_filter("words")(words)
+    blueprint.app_template_filter("setting")(legible)
     blueprint.app_template_filter("selection")(query_text)
 
     @blueprint.context_processor
