@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ca.errors import CAError
+from ca.loading import uncollected
 from cli.files import write_whole
 from cli.place import Place, Ports, default_module
 from cli.processes import PORT_PATIENCE, demand_free, part
@@ -88,7 +89,8 @@ def _stop(session: Session, place: Place) -> int:
 
 
 def _run(session: Session, place: Place, ports: Ports) -> int:
-    from cli import supervise
+    with uncollected():
+        from cli import supervise
     from cli.processes import FACES
 
     config = _make(session, place, ports)

@@ -47,13 +47,15 @@ def become(kind: str, config: "Config", faces: frozenset[str]) -> int:
     import structlog
 
     from ca import logs, users
+    from ca.loading import uncollected
 
     logs.configure(kind)
     _leave_no_core()
     try:
         users.demand(config, kind)
         _share_counters(config)
-        main = _main(KINDS[kind])
+        with uncollected():
+            main = _main(KINDS[kind])
         main(config, faces) if kind == "web" else main(config)
     except CAError as error:
         if SUPERVISOR not in os.environ:

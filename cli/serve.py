@@ -3,6 +3,7 @@
 import click
 
 from ca.errors import BadRequest
+from ca.loading import uncollected
 from cli.privileges import step_down
 from cli.processes import FACES, KINDS, become
 from cli.session import Session, command
@@ -24,6 +25,7 @@ def serve(session: Session, only: str | None, faces: str) -> int:
     if only:
         step_down(session.config, only)
         return become(only, session.config, opened)
-    from cli import supervise
+    with uncollected():
+        from cli import supervise
 
     return supervise.run(session.config, session.config_path, opened, supervise.Told())
