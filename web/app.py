@@ -1,6 +1,7 @@
 """The application factory: which doors a web process opens, and what is around all of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 from flask import Flask
@@ -9,14 +10,28 @@ import acme_server
 from acme_server.urls import PREFIX
 from ca.authority import Authority
 from ca.errors import ConfigError
+from ca.loading import uncollected
 from web import health, metrics, problems, requests
 from web.gate import Application, Environ
 
 FACES = frozenset({"acme", "api", "ui"})
 """Doors that a process may open."""
 
+_EVERYWHERE = ("web.counted", "prometheus_flask_exporter")
+_BEHIND: Mapping[str, str] = {"acme": "acme_server.door", "api": "web.api", "ui": "web.ui"}
+
 MAX_BODY = 256 * 1024
 """Octets of a request's body: the largest CSR in base64 and JSON, with room."""
+
+
+def load(faces: frozenset[str]) -> None:
+    """Imports what `create_app` will import for these doors. Call it after `web.metrics.prepare`.
+
+    Before workers are forked, it is done once for all of them, and for those that replace them.
+    """
+    with uncollected():
+        for name in (*_EVERYWHERE, *(_BEHIND[face] for face in sorted(faces & FACES))):
+            import_module(name)
 
 
 def create_app(authority: Authority, faces: frozenset[str]) -> Flask:

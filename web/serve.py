@@ -18,7 +18,7 @@ from ca.authority import Authority, open_authority
 from ca.config import Config
 from ca.errors import CAError
 from web import certificate_door, metrics
-from web.app import MAX_BODY, create_app
+from web.app import MAX_BODY, create_app, load
 from web.gate import Bounds, Gate
 from web.listener import Address, KeyPair, Listener, bind, serve
 
@@ -36,6 +36,7 @@ def run(config: Config, faces: frozenset[str]) -> None:
     can be made.
     """
     metrics.prepare(config)
+    load(faces)
     pair = server_certificate(config)
     listener = Listener(Address.parse(config.server.https_listen), config.server.workers, pair)
     door = _certificate_door(config, faces)

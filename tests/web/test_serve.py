@@ -34,6 +34,17 @@ logs.configure("web")
 run(load(), frozenset({"acme", "api"}))
 """
 
+LATE = """
+import sys
+from ca.authority import open_authority
+from ca.config import load as configuration
+from web.app import FACES, create_app, load
+load(FACES)
+before = set(sys.modules)
+create_app(open_authority(configuration()), FACES)
+print(sorted(set(sys.modules) - before))
+"""
+
 
 @dataclass
 class Web:
@@ -118,6 +129,12 @@ def test_https_stands_on_a_certificate_of_its_own_ca(web: Web, world: World) -> 
     key = authority.own_certificate().key
     authority.store.close()
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_worker_imports_nothing_that_its_parent_could_have_imported_for_all(world: World) -> None:
+    environment = {**os.environ, "CERTWRIGHT_CONFIG": str(world.place.configuration)}
+    done = subprocess.run([sys.executable, "-c", LATE], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout == "['apiflask.settings']\n", done.stderr  # constants, which APIFlask reads by their name
 
 
 def test_a_client_without_our_root_does_not_connect(web: Web) -> None:
