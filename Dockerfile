@@ -16,10 +16,8 @@ RUN groupadd --gid 900 certwright && groupadd --gid 906 certwright-records && gr
  && add 905 web certwright,certwright-records,certwright-clients
 
 COPY . /opt/certwright
-RUN UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 /opt/certwright/certwright --version \
+RUN UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 /opt/certwright/certwright --version \
  && rm -rf /opt/certwright/.certwright/uv \
- && python3 -m compileall -q /opt/certwright/ca /opt/certwright/acme_server /opt/certwright/scheduler \
-        /opt/certwright/web /opt/certwright/cli \
  && ln -s /opt/certwright/certwright /usr/local/bin/certwright
 
 # It starts as root, which does nothing but make the places and drop each process to its user: deploy/compose.yaml

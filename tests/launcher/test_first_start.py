@@ -107,3 +107,16 @@ def test_a_package_that_is_not_the_locked_one_is_refused(checkout):
     result = checkout.run("cert", "list")
     assert result.returncode == 1
     assert "hash" in result.stderr.lower()
+
+
+@pytest.mark.slow
+def test_the_code_is_compiled_for_users_who_may_not_write_beside_it(checkout):
+    assert checkout.run("cert", "list", PYTHONDONTWRITEBYTECODE="1").returncode == 0
+    assert list(checkout.path.glob("cli/__pycache__/main.*.pyc"))
+    assert list(checkout.venv.glob("lib/*/site-packages/iniconfig/__pycache__/__init__.*.pyc"))
+
+
+@pytest.mark.slow
+def test_a_checkout_that_cannot_be_compiled_works_all_the_same(checkout):
+    (checkout.path / "cli" / "__pycache__").write_text("no folder")
+    assert checkout.run("cert", "list").returncode == 0
