@@ -118,7 +118,6 @@ RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "acme.limits.accounts_per_address": _roomier,
     "acme.limits.failures": _roomier,
     "server.trusted_proxies": _more,
-    "backup.recipients": _more,
     "ui.session_idle": _longer,
     "ui.session_life": _longer,
     "ui.fresh": _longer,

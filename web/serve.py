@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from ca.authority import Authority, open_authority
+from ca.authority import Authority, certificate_sign_on, open_authority
 from ca.config import Config
 from ca.errors import CAError
 from web import certificate_door, metrics
@@ -66,7 +66,7 @@ def make_gate(config: Config, faces: frozenset[str], door: socket.socket | None 
     Half of its threads may wait for the signer: while that hangs, the others answer what needs no signature.
     """
     authority = open_authority(config, places=max(1, config.server.threads // 2))
-    if door:
+    if door and certificate_sign_on.offered(authority):  # not while a second person has to approve it
         certificate_door.open_door(authority, door)
     app = create_app(authority, faces)
     bounds = Bounds(body=MAX_BODY, threads=config.server.threads, waiting=config.server.threads * 16)
