@@ -50,13 +50,11 @@ def passes(name: str, command: list[str]) -> bool:
 
 
 def pytest_arguments(arguments: list[str]) -> list[str]:
-    """Three workers, since tests wait for much; a file at a time so that its servers start once, in the order of
-    `tests/conftest.py`. One if somebody looks on (`-s`, `--pdb`).
-    """
+    """Two workers, a file at a time so that its servers start once; one if somebody looks on (`-s`, `--pdb`)."""
     chosen = [argument for argument in arguments if argument != "--fast"]
     fast = ["-m", "not slow"] if "--fast" in arguments else []
     alone = (os.cpu_count() or 1) < 2 or any(a in ("-s", "--pdb") or a.startswith("-n") for a in chosen)
-    return [*fast, *([] if alone else ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]), *chosen]
+    return [*fast, *([] if alone else ["-n", "2", "--dist", "loadfile"]), *chosen]
 
 
 @contextmanager
