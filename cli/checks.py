@@ -26,7 +26,7 @@ from ca.folder import Folder
 from ca.keys.client import SignerClient, SignerHealth
 from ca.records import Issuer, Publication
 from cli import guards
-from cli.probe import http_door, https_door
+from cli.probe import certificate_door, http_door, https_door
 
 LITTLE_SPACE, NO_SPACE = 1 << 30, 100 << 20
 SKEW_WARN = 5
@@ -327,6 +327,17 @@ def _https(patient: Patient) -> str:
     return _door(https_door(patient.config).missing)
 
 
+def _client_certificates(patient: Patient) -> str:
+    """The door where browsers show them, as it is in force: the roots that it believes can be read, and it answers."""
+    from web.certificate_door import demand_roots
+
+    config = patient.authority.config
+    if not config.ui.client_certificates.listen:
+        return "none sign anybody in"
+    demand_roots(config)
+    return _door(certificate_door(config).missing)
+
+
 def _door(missing: str) -> str:
     if missing:
         raise CAError(missing, next_step="Start 'certwright serve', or see its log.")
@@ -439,6 +450,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "targets": _targets,
     "status plane": _http,
     "web": _https,
+    "client certificates": _client_certificates,
     "records": _records,
     "journal": _journal,
     "ledger": _ledger,

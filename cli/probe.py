@@ -16,7 +16,7 @@ TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a door said: `ready` is a 200, `missing` what stands between it and one."""
+    """What a door said: `ready` is the status that it should have, `missing` what stands between it and one."""
 
     door: str
     ready: bool
@@ -38,13 +38,12 @@ def roots(config: Config) -> str:
 
 def https_door(config: Config) -> Answer:
     """`/ready` over HTTPS, its certificate checked against this CA's root and the name of server.public_url."""
-    name = urlsplit(config.server.public_url).hostname or "localhost"
-    try:
-        context = ssl.create_default_context(cadata=roots(config))
-        with _connect(config.server.https_listen) as plain, context.wrap_socket(plain, server_hostname=name) as tls:
-            return _ask("https", name, tls)
-    except (OSError, HTTPException, ValueError, CAError) as error:
-        return Answer("https", False, f"{config.server.https_listen}: {error}")
+    return _secured(config, "https", config.server.https_listen, 200)
+
+
+def certificate_door(config: Config) -> Answer:
+    """The door for client certificates, by a browser that has none and asks for a page that is not there."""
+    return _secured(config, "client certificates", config.ui.client_certificates.listen, 404)
 
 
 def http_door(config: Config) -> Answer:
@@ -56,19 +55,29 @@ def http_door(config: Config) -> Answer:
         return Answer("http", False, f"{config.server.http_listen}: {error}")
 
 
+def _secured(config: Config, door: str, listen: str, good: int) -> Answer:
+    name = urlsplit(config.server.public_url).hostname or "localhost"
+    try:
+        context = ssl.create_default_context(cadata=roots(config))
+        with _connect(listen) as plain, context.wrap_socket(plain, server_hostname=name) as tls:
+            return _ask(door, name, tls, good)
+    except (OSError, HTTPException, ValueError, CAError) as error:
+        return Answer(door, False, f"{listen}: {error}")
+
+
 def _connect(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - to connect, not to bind
     return socket.create_connection((host, int(port)), timeout=TIMEOUT)
 
 
-def _ask(door: str, name: str, connection: socket.socket) -> Answer:
+def _ask(door: str, name: str, connection: socket.socket, good: int = 200) -> Answer:
     asked = HTTPConnection(name, timeout=TIMEOUT)
     asked.sock = connection
     asked.request("GET", "/ready", headers={"Connection": "close"})
     answer = asked.getresponse()
     body = answer.read(65536)
-    return Answer(door, answer.status == 200, "" if answer.status == 200 else f"{answer.status} {_text(body)}")
+    return Answer(door, answer.status == good, "" if answer.status == good else f"{answer.status} {_text(body)}")
 
 
 def _text(body: bytes) -> str:

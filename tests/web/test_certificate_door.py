@@ -27,9 +27,10 @@ from ca.authority.chain import chain_pem
 from ca.authority.seat import take_seat
 from ca.clock import system_clock
 from ca.console import ClientCertificates
-from ca.errors import BadRequest, ConfigError, Conflict, NotFound
+from ca.errors import BadRequest, CAError, ConfigError, Conflict, NotFound
 from ca.journal import history
 from ca.records import Reason
+from cli import checks
 from tests.ca.authority.world import World, a_request
 from tests.ports import free_port
 from tests.web.plane import ROOT, address
@@ -498,6 +499,26 @@ def test_roots_that_cannot_be_read_are_told_at_the_start(
         else:
             with pytest.raises(ConfigError, match="ca_file"):
                 certificate_door.demand_roots(authority.config)
+
+
+def test_the_doctor_looks_at_the_door(
+    door: Door, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = checks.Patient(tmp_path / "none")
+    patient.authority = authority
+    look = checks.CHECKS["client certificates"]
+    assert look(patient) == "ready"
+    listen = authority.config.ui.client_certificates.listen
+    for there, said in (
+        (ClientCertificates(listen=f"127.0.0.1:{free_port()}"), "refused"),
+        (ClientCertificates(listen=listen, ca_file=tmp_path / "missing.pem"), "ca_file"),
+        (ClientCertificates(listen=authority.config.server.https_listen), "302|303|200|403"),
+    ):
+        monkeypatch.setitem(authority.config.ui.__dict__, "client_certificates", there)
+        with pytest.raises(CAError, match=said):
+            look(patient)
+    monkeypatch.setitem(authority.config.ui.__dict__, "client_certificates", ClientCertificates())
+    assert look(patient) == "none sign anybody in"
 
 
 def handshake(server: ssl.SSLContext, one: Card) -> bytes | None:
