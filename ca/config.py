@@ -440,7 +440,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _refuse_environment_for_security(values: Mapping[str, Any]) -> None:
     if values.get("mode", "production") != "production":
         return
-    found = sorted(name for name in map(str.upper, os.environ) if any(_sets(name, key) for key in SECURITY_KEYS))
+    # By lower case first, as the variables are read: a KELVIN SIGN is a k there, and no K in upper case.
+    names = (name.lower().upper() for name in os.environ)
+    found = sorted(name for name in names if any(_sets(name, key) for key in SECURITY_KEYS))
     if found:
         raise ConfigError(
             f"In production mode security keys come from the file alone, but the environment sets {', '.join(found)}.",

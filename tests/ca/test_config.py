@@ -69,6 +69,14 @@ def test_in_production_security_keys_come_from_the_file_alone(
     assert load(write).ca.permitted_names == ["corp.example"]
 
 
+def test_no_letter_that_becomes_another_in_lower_case_hides_a_key(write: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KELVIN SIGN is k in lower case, by which variables are found, and stays itself in upper case."""
+    write.write_text(PRODUCTION)
+    monkeypatch.setenv("CERTWRIGHT_BAC\N{KELVIN SIGN}UP__RECIPIENTS", '["age1mine"]')
+    with pytest.raises(ConfigError, match="from the file alone"):
+        load(write)
+
+
 def test_settings_in_the_environment_win_over_the_file(write: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write.write_text(DEMO)
     monkeypatch.setenv("CERTWRIGHT_ACME__VALIDATION__RESOLVERS", '["127.0.0.1:8053"]')
