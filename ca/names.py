@@ -384,14 +384,18 @@ def reserved(config: Config) -> tuple[Pattern, ...]:
 
     Raises `ConfigError` for one that is no name.
     """
-    urls = (config.server.public_url, config.server.status_url)
-    hosts = [urlsplit(url).hostname or "" for url in urls]
-    texts = dict.fromkeys([*filter(None, hosts), *config.server.names, *config.ca.reserved_names])
     try:
-        return tuple(Pattern.parse(text) for text in texts)
+        return tuple(Pattern.parse(text) for text in reserved_texts(config))
     except BadName as error:
         where = "server.public_url, server.status_url, server.names or ca.reserved_names"
         raise ConfigError(f"{where}: {error.detail}", next_step=error.next_step) from None
+
+
+def reserved_texts(config: Config) -> tuple[str, ...]:
+    """The same as they are written, each once."""
+    urls = (config.server.public_url, config.server.status_url)
+    hosts = [urlsplit(url).hostname or "" for url in urls]
+    return tuple(dict.fromkeys([*filter(None, hosts), *config.server.names, *config.ca.reserved_names]))
 
 
 def permitted(config: Config) -> tuple[Pattern, ...]:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from ca.config import Config
 from ca.errors import BadName
-from ca.names import Pattern, subtrees
+from ca.names import Pattern, reserved_texts, subtrees
 from ca.sections import duration
 
 Values = Mapping[str, Any]
@@ -147,6 +147,9 @@ def policy_of(config: Config) -> Values:
     """The settings of a configuration that are policy."""
     tree = config.model_dump(mode="json")
     found = {key: _at(tree, key) for key in RULES}
+    found["ca.reserved_names"] = sorted(
+        reserved_texts(config)
+    )  # those of the own doors too: whoever moves one frees it
     for table, rules in ENTRY_RULES.items():
         for name, entry in tree[table].items():
             found |= {f"{table}.{name}.{field}": entry[field] for field in rules}

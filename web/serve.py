@@ -39,7 +39,7 @@ def run(config: Config, faces: frozenset[str]) -> None:
     load(faces)
     pair = server_certificate(config)
     listener = Listener(Address.parse(config.server.https_listen), config.server.workers, pair)
-    door = _certificate_door(config, faces)
+    door = certificate_socket(config, faces)
     close = metrics.listen(config)
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(pair.chain, stop, _renew), name="certificate", daemon=True)
@@ -51,13 +51,24 @@ def run(config: Config, faces: frozenset[str]) -> None:
         close()
 
 
-def _certificate_door(config: Config, faces: frozenset[str]) -> socket.socket | None:
+def certificate_socket(config: Config, faces: frozenset[str]) -> socket.socket | None:
     """The socket of the door for client certificates, which all workers share. Raises `Conflict` and `ConfigError`."""
     listen = config.ui.client_certificates.listen
     if not listen or "ui" not in faces:
         return None
-    certificate_door.demand_roots(config)
-    return bind(Address.parse(listen))
+    held = _in_force(config)
+    certificate_door.demand_roots(held)
+    listen = held.ui.client_certificates.listen
+    return bind(Address.parse(listen)) if listen else None
+
+
+def _in_force(config: Config) -> Config:
+    """With the approved value of what waits for a second person: a door that nobody approved is not opened either."""
+    authority = open_authority(config)
+    try:
+        return authority.config
+    finally:
+        authority.store.close()
 
 
 def make_gate(config: Config, faces: frozenset[str], door: socket.socket | None = None) -> Gate:

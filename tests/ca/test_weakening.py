@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ca.config import SECURITY_KEYS, Config, load
+from ca.names import parse_dns, reserved
 from ca.sections import seconds
 from ca.weakening import ENTRY_RULES, RULES, Weakening, hold, legible, policy_of, weakenings
 
@@ -96,6 +97,24 @@ def test_what_is_weaker_keeps_its_approved_value_and_what_is_stricter_holds(
     if not {one.key for one in found} & EITHER_WAY or not before:
         assert hold(strict, policy_of(loose)) == (strict, ())
     assert hold(loose, policy_of(loose)) == (loose, ())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('names = ["pki.test"]', ""),
+        ('public_url = "https://pki.test"', 'public_url = "https://elsewhere.test"'),
+        ('status_url = "http://pki.test"', 'status_url = "http://elsewhere.test"'),
+    ],
+)
+def test_a_name_of_the_own_doors_stays_reserved_when_they_move(tmp_path: Path, before: str, after: str) -> None:
+    """Whoever moves a door would have its old name, which clients still go to, certified for himself."""
+    approved = policy_of(configure(tmp_path, "server", before))
+    held, found = hold(configure(tmp_path, "server", after), approved)
+    assert [one.key for one in found] == ["ca.reserved_names"]
+    (pki,) = [one for one in reserved(held) if str(one) == "pki.test"]
+    assert pki.touches(parse_dns("pki.test"))
+    assert f"{held.server.public_url}{held.server.status_url}".count("elsewhere") == after.count("elsewhere")
 
 
 def test_every_rule_is_tried() -> None:

@@ -15,6 +15,7 @@ from ca.journal import history
 from ca.records import IssueRequest
 from tests.ca.authority.world import a_request
 from tests.cli.conftest import Done, Installation
+from tests.ports import free_port
 from tests.web.ui_passkeys import Authenticator, approve, enrol
 from tests.web.ui_people import Browser, signed_in
 
@@ -191,6 +192,14 @@ def test_the_journal_says_what_held_and_what_waited(site: Site) -> None:
     site.start().store.close()
     (loaded,) = history(authority.store, "process:test")[-1:]
     assert loaded["detail"]["waiting"] == ["profiles.server.max_validity", "profiles.server.validity"]
+
+
+def test_a_door_for_certificates_that_nobody_approved_is_not_opened(site: Site) -> None:
+    from web.serve import certificate_socket
+
+    site.write(days=5, more=f'[ui.client_certificates]\nlisten = "127.0.0.1:{free_port()}"\n')
+    assert site.open().weaker
+    assert certificate_socket(config.load(site.file), frozenset({"ui"})) is None
 
 
 def test_a_mixture_that_cannot_be_is_refused_and_says_what_to_do(site: Site) -> None:
