@@ -229,13 +229,25 @@ class Proposal:
 
     def is_by(self, person: str) -> bool:
         """Whether that person proposed it, also as an operator with the same login name: `operator:alice (sudo)`."""
-        return person in (self.proposed_by, self.proposed_by.removeprefix("operator:").removesuffix(" (sudo)"))
+        return login_of(self.proposed_by) == login_of(person)
+
+    def is_by_giver(self, person: Person) -> bool:
+        """Whether whoever gave that person his roles proposed it: on the host or at the web UI, either time."""
+        return login_of(self.proposed_by) == login_of(person.granted_by)
 
     @property
     def digest(self) -> bytes:
         """SHA-256 over everything that was proposed: what the approver signs."""
         parts = [self.id, self.kind, self.body, self.proposed_by, str(self.proposed_at), str(self.expires_at)]
         return hashlib.sha256(json.dumps(parts).encode()).digest()
+
+
+def login_of(actor: str) -> str:
+    """By whom it is, as records name him: `alice` for `operator:alice (sudo)`, `operator:alice`, `user:alice`, `Alice`.
+
+    One login name is one person, wherever he is: else he would be his own second person.
+    """
+    return actor.removeprefix("operator:").removeprefix("user:").removesuffix(" (sudo)").casefold()
 
 
 def demand(person: Person, right: Right, roles: Roles) -> None:

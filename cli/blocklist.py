@@ -47,7 +47,7 @@ def unblock(session: Session, key: str) -> None:
         return
     session.confirm(f"Unblock the key {digest}?")
     with session.authority() as authority:
-        session.demand_second(authority)
+        session.demand_second(authority, spki_sha256=digest)
         compromised.unblock(authority, digest, operator())
     answer(session, {"spki_sha256": digest}, f"unblocked {digest}")
 

@@ -29,7 +29,7 @@ def bind(session: Session, name: str, file: Path) -> None:
         if session.dry_run:
             answer(session, {"dry_run": True, "name": name}, f"Would bind {file} to {name}.")
             return
-        session.demand_second(authority)
+        session.demand_second(authority, certificate=bindings.sha256_of(certificate))
         one = bindings.bind(authority, name, certificate, operator())
     answer(session, _shape(one), f"{one.sha256} signs {name} in.")
 

@@ -63,9 +63,14 @@ def bind(desk: Desk, name: str, certificate: x509.Certificate, actor: Actor) -> 
     return one
 
 
+def sha256_of(certificate: x509.Certificate) -> str:
+    """By which a certificate is bound: SHA-256 of its DER, in hex."""
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
 def _binding(desk: Desk, name: str, certificate: x509.Certificate, actor: Actor) -> ClientCertificate:
     der = certificate.public_bytes(Encoding.DER)
-    sha256, end, now = hashlib.sha256(der).hexdigest(), certificate_period(der).not_after, desk.clock()
+    sha256, end, now = sha256_of(certificate), certificate_period(der).not_after, desk.clock()
     try:
         demand_purpose(der)
         demand_good(desk, sha256)

@@ -14,6 +14,9 @@ from ca.records import Actor, Query, Reason, RevokeRequest
 
 Body = Mapping[str, Any]
 
+_TYPED = ("command", "arguments", "files", "emergency", "name")
+"""Of a command, what is not what it found."""
+
 FEW = 3
 """Settings that a heading names."""
 
@@ -65,7 +68,8 @@ def _roles(body: Body) -> str:
 
 def _command(body: Body) -> str:
     given = " ".join(f"{name}={json.dumps(value)}" for name, value in body["arguments"].items() if value)
-    return f"On the host: certwright {body['command']} {given}"
+    found = " ".join(f"{name}={json.dumps(value)}" for name, value in body.items() if name not in _TYPED)
+    return f"On the host: certwright {body['command']} {given}{f', with {found}' if found else ''}"
 
 
 def _changes(body: Body) -> str:

@@ -13,7 +13,7 @@ from ca.authority.deeds import COMMAND, POLICY, Body
 from ca.authority.desk import Desk
 from ca.clock import rfc3339
 from ca.errors import ApprovalNeeded, Conflict
-from ca.people import Proposal, Right
+from ca.people import ROLES, Person, Proposal, Right, Roles
 from ca.records import Actor
 
 
@@ -63,9 +63,17 @@ def _undone(desk: Desk, actor: Actor) -> tuple[Proposal, ...]:
 
 
 def _anybody_could(desk: Desk) -> bool:
-    """Also by somebody who was shut out since: else shutting everybody out would open everything."""
-    able = (one for one in desk.store.people() if Right.APPROVE in one.rights(desk.config.every_role))
-    return any(desk.store.passkeys(one.id) for one in able)
+    """Also by somebody who was shut out since: else shutting everybody out would open everything.
+
+    What a role of the configuration gives, and whom a provider puts into one, is said elsewhere, and may have been
+    different before: a right that was taken away there, which waits for nobody, opens nothing either.
+    """
+    known = (one for one in desk.store.people() if _could(one, desk.config.every_role))
+    return any(desk.store.passkeys(one.id) for one in known)
+
+
+def _could(person: Person, roles: Roles) -> bool:
+    return bool(person.subject) or Right.APPROVE in person.rights(roles) or not set(person.roles) <= set(ROLES)
 
 
 def _needed(desk: Desk, proposal: Proposal, then: str) -> ApprovalNeeded:

@@ -130,7 +130,7 @@ def _demand_second(desk: Desk, person: Person, proposal: Proposal) -> None:
             next_step="Refuse it, and propose it anew if it is meant.",
         )
     lately = person.granted_at > desk.clock() - PROBATION
-    if lately and person.granted_by in (f"user:{proposal.proposed_by}", proposal.proposed_by):
+    if lately and proposal.is_by_giver(person):
         raise Denied(
             f"{proposal.proposed_by} gave {person.id} his roles less than a day ago.",
             next_step="Ask somebody else, or wait a day.",
@@ -158,7 +158,7 @@ def _demand_approved(desk: Desk, proposal: Proposal) -> None:
     if proposal.state != "approved":
         raise Conflict(f"This proposal is {proposal.state}.", next_step="Propose it anew.")
     holder = passkeys.verify(desk, proposal.assertion, proposal.digest, again=True).person
-    if holder != proposal.decided_by or holder == proposal.proposed_by:
+    if holder != proposal.decided_by or proposal.is_by(holder):
         raise Denied(
             "The stored approval is not by a second person.", next_step="The row was changed: see the journal."
         )

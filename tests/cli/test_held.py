@@ -1,11 +1,16 @@
 """Commands that take a second person (`approvals.commands`): proposed, approved in the web UI, and run once."""
 
 import json
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from ca import config
 from ca.authority import Authority, open_authority, people
@@ -137,7 +142,55 @@ def test_nobody_approves_his_own_command_or_his_own_roles(held: Held) -> None:
     held.authority.store.change(
         "UPDATE proposal SET proposed_by = ? WHERE id = ?", f"operator:{officer} (sudo)", page[-16:]
     )
-    assert held.officer.post(f"{page}/options").status_code == 403
+    for name in (f"operator:{officer} (sudo)", f"operator:{officer.upper()}"):
+        held.authority.store.change("UPDATE proposal SET proposed_by = ? WHERE id = ?", name, page[-16:])
+        assert held.officer.post(f"{page}/options").status_code == 403
+
+
+def test_what_a_pipe_said_is_approved_and_nothing_that_it_says_later(held: Held, tmp_path: Path) -> None:
+    """A pipe has no contents to take the digest of beforehand: what was read from it is what counts."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    first, second = (client_certificate(held, tmp_path / name) for name in ("one.test", "two.test"))
+    command = ("user", "certificate", "bind", "first", pipe, "--yes")
+    with saying(pipe, first):
+        page = held.waits(*command)
+    assert sha256_of(first) in held.officer.get(page).text
+    held.approve(page)
+    with saying(pipe, second):
+        assert held.waits(*command) != page
+    with saying(pipe, first):
+        assert sha256_of(first) in held.run(*command).stdout
+
+
+def client_certificate(held: Held, file: Path) -> bytes:
+    words = ("--profile", "client", "--new-key", file.with_suffix(".key"), "--name", file.name, "--out", file)
+    held.run("cert", "issue", *words)
+    return file.read_bytes()
+
+
+def sha256_of(pem: bytes) -> str:
+    return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+
+
+@contextmanager
+def saying(pipe: Path, content: bytes) -> Iterator[None]:
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    writer.start()
+    yield
+    writer.join(10)
+    assert not writer.is_alive()
+
+
+def test_a_right_that_the_configuration_takes_away_opens_nothing(held: Held) -> None:
+    """Less rights hold at once, and so whoever edits the file could do away with everybody who approves."""
+    sql = "UPDATE person SET roles = ?, subject = ? WHERE id = ?"
+    try:
+        for roles, subject in (('["releaser"]', ""), ("[]", "https://id.test 7")):
+            held.authority.store.change(sql, roles, subject, held.officer.person)
+            held.waits("user", "grant", "first", "--role", "administrator", "--yes")
+    finally:
+        held.authority.store.change(sql, '["security-officer"]', "", held.officer.person)
 
 
 def test_a_wide_token_waits_and_a_narrow_one_does_not(held: Held) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 
 import pytest
 from flask import Flask
@@ -168,6 +169,29 @@ def test_whoever_was_given_a_role_lately_does_not_approve_his_giver(ui: Flask, a
     path = propose(first, "erin", "viewer")
     assert approve(second, passkey, path).status_code == 403
     authority.store.change(sql, f"user:{granter}", authority.clock() - 86401, second_name)
+    assert approve(second, passkey, path).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("by", "giver"),
+    [
+        ("operator:{}", "user:{}"),
+        ("operator:{} (sudo)", "operator:{}"),
+        ("{}", "operator:{} (sudo)"),
+        ("operator:{} (sudo)", "user:{}"),
+    ],
+)
+def test_a_giver_is_the_same_on_the_host_and_in_the_browser(authority: Authority, pair, by: str, giver: str) -> None:
+    """Else he would let somebody in at one place, propose at the other, and have him approve the same day."""
+    first, second, passkey = pair
+    sql = "UPDATE person SET granted_by = ?, granted_at = ? WHERE id = ?"
+    authority.store.change(sql, giver.format(name_of(first)), authority.clock() - 3600, name_of(second))
+    path = propose(first, f"fred{secrets.token_hex(4)}", "viewer")
+    change = "UPDATE proposal SET proposed_by = ?, kind = 'command', body = ? WHERE id = ?"
+    body = '{"arguments":{},"command":"key rotate","files":{}}'
+    authority.store.change(change, by.format(name_of(first)), body, path[-16:])
+    assert approve(second, passkey, path).status_code == 403
+    authority.store.change(sql, giver.format(name_of(first)), authority.clock() - 86401, name_of(second))
     assert approve(second, passkey, path).status_code == 303
 
 
