@@ -16,7 +16,7 @@ from cryptography import x509
 
 from ca import config as configuration
 from ca import crl
-from ca.authority import Authority, backups, lights, open_authority
+from ca.authority import Authority, backups, lights, open_authority, rotation
 from ca.authority.lights import Warn
 from ca.authority.targets import MOMENT
 from ca.clock import Clock, rfc3339, system_clock
@@ -24,7 +24,7 @@ from ca.config import Config
 from ca.errors import CAError, ConfigError, HSMUnavailable, NotFound
 from ca.folder import Folder
 from ca.keys.client import SignerClient, SignerHealth
-from ca.records import Issuer, Publication
+from ca.records import Issuer, KeyPurpose, Publication
 from cli import guards
 from cli.probe import certificate_door, http_door, https_door
 
@@ -201,6 +201,20 @@ def _token(patient: Patient) -> str:
     if not patient.config.hsm.accept_software_token:
         raise ConfigError(words, next_step="Move to an HSM, or say hsm.accept_software_token = true.")
     raise Warn(words, next_step="Move to an HSM before anything depends on this CA.")
+
+
+def _retired(patient: Patient) -> str:
+    """A rotation that a crash cut off is ended by the command that began it: until then the old key is in use."""
+    late = rotation.unsettled(patient.authority)
+    if late:
+        names = ", ".join(key.id for key in late)
+        own = [key.id for key in late if key.purpose is KeyPurpose.JOURNAL]
+        command = f"key rotate {own[0]}" if len(own) == len(late) else "ca rotate"
+        raise Warn(
+            f"The signer still uses what the records say is out of use: {names}.",
+            next_step=f"Run 'certwright {command}', which ends the rotation that was cut off.",
+        )
+    return "none is still used"
 
 
 def _issuers(patient: Patient) -> str:
@@ -440,6 +454,7 @@ CHECKS: Mapping[str, Callable[[Patient], str]] = {
     "clock": _clock,
     "signer": _signer,
     "token": _token,
+    "retired keys": _retired,
     "issuers": _issuers,
     "responders": _responders,
     "own certificate": _own_certificate,

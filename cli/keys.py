@@ -36,7 +36,7 @@ def _journal(session: Session, authority: Authority, key: Key) -> dict[str, Any]
             return {"finished": ", ".join(rotation.settle(authority))}
         if key.state != "active":
             raise Conflict(f"{key.id} is {key.state}.", next_step="See 'certwright key list' for the present one.")
-        made = journal_keys.rotate(authority, operator())
+        made = journal_keys.rotate(authority, key.id, operator())
         time.sleep(SEQUENCING)
         rotation.settle(authority)
         authority.sequence_journal()

@@ -1,7 +1,7 @@
 """The succession of journal keys: the old key signs the head over the entry that names its successor, then ends.
 
-    rotate(desk, actor)      # may be done again after an error: it goes on where it stopped
-    settle(desk)             # of `ca.authority.rotation`: the signer uses the old key no more
+    rotate(desk, old, actor)  # may be done again after an error: it goes on where it stopped
+    settle(desk)              # of `ca.authority.rotation`: the signer uses the old key no more
 
 So whoever trusts the first key finds each later one by a proof (`ca.journal.proof`) that the key before it has signed.
 """
@@ -29,15 +29,16 @@ class Succession:
     event: int
 
 
-def rotate(desk: Desk, actor: Actor) -> Succession:
-    """Gives the journal's key its successor. The signer has to `settle` afterwards.
+def rotate(desk: Desk, old_id: str, actor: Actor) -> Succession:
+    """Gives that key of the journal its successor, once. The signer has to `settle` afterwards.
 
-    Raises `RevokeOnly`, `Unavailable` when the old key has not signed for the new one yet, and the HSM family; done
-    again, it goes on with the key that was made.
+    Raises `Conflict` when it is not the journal's present key, or no more: whoever waited while another rotated it
+    must not rotate the successor too. Raises `RevokeOnly`, `Unavailable` when the old key has not signed for the new
+    one yet, and the HSM family; done again, it goes on with the key that was made.
     """
     standing.demand_abreast(desk)
     standing.demand_confirmed(desk)
-    old = trail.journal_key(desk)
+    old = _present(desk, old_id)
     new = _made(desk, old)
     event = _announce(desk, old, new, actor)
     trail.sequence_journal(desk)
@@ -46,6 +47,13 @@ def rotate(desk: Desk, actor: Actor) -> Succession:
         raise Unavailable(f"{old.id} has not signed for {new.id}.", next_step="Run the same command again.")
     _succeed(desk, old, new, actor)
     return Succession(old.id, new.id, fingerprint(new.spki).hex(), event)
+
+
+def _present(desk: Desk, key_id: str) -> Key:
+    present = trail.journal_key(desk)
+    if present.id != key_id:
+        raise Conflict(f"{key_id} has a successor already: {present.id}.", next_step="See 'certwright key list'.")
+    return present
 
 
 def _made(desk: Desk, old: Key) -> Key:
@@ -77,6 +85,7 @@ def _announce(desk: Desk, old: Key, new: Key, actor: Actor) -> int:
 
 def _succeed(desk: Desk, old: Key, new: Key, actor: Actor) -> None:
     with desk.store.transaction():
+        _present(desk, old.id)
         for key, before, after in ((new, "pre-active", "active"), (old, "active", "deactivated")):
             desk.store.set_key_state(key.id, after)
             desk.journal.append(key_moved(key.id, before, after, actor))

@@ -5,10 +5,13 @@ import json
 import pytest
 
 from ca.authority import Authority, journal_keys, responders, rotation, trail
-from ca.errors import SigningRefused
+from ca.authority.desk import Desk
+from ca.errors import Conflict, SigningRefused
 from ca.journal import proof
 from ca.keys.checkpoint import Checkpoint
 from ca.records import SignKind
+from cli import keys
+from cli.session import Session
 from tests.ca.authority.world import OPERATOR, World, a_request
 
 pytestmark = pytest.mark.slow
@@ -65,11 +68,11 @@ def test_after_a_crash_the_same_command_goes_on(
     old = trail.journal_key(authority)
     with monkeypatch.context() as patch:
         if step == "settle":
-            journal_keys.rotate(authority, OPERATOR)
+            journal_keys.rotate(authority, old.id, OPERATOR)
         else:
             patch.setattr(trail if step == "sequence_journal" else journal_keys, step, crash)
             with pytest.raises(Crash):
-                journal_keys.rotate(authority, OPERATOR)
+                journal_keys.rotate(authority, old.id, OPERATOR)
     authority.sequence_journal()
     authority.verify_journal()
     assert (trail.journal_key(authority).id == old.id) is (step != "settle")
@@ -81,6 +84,37 @@ def test_after_a_crash_the_same_command_goes_on(
     told = [event for event in authority.export_journal() if event["action"] == "key.rotated"]
     assert [event["object"] for event in told].count(f"key:{old.id}") == 1
     authority.verify_journal()
+
+
+def test_two_who_rotate_the_same_key_make_one_successor(world: World, authority: Authority) -> None:
+    """The second one, asked before the first one was done, must not rotate the successor."""
+    old = trail.journal_key(authority)
+    second = keys.way(authority, old.id)
+    assert world.run("key", "rotate", old.id, "--yes").returncode == 0
+    new = trail.journal_key(authority)
+    session = Session(world.place.configuration)
+    with pytest.raises(Conflict, match=new.id):
+        second(session, authority)
+    assert trail.journal_key(authority).id == new.id
+
+
+def test_one_who_was_overtaken_between_his_steps_changes_nothing(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, prove = trail.journal_key(authority), trail.prove_event
+
+    def overtaken(desk: Desk, event: int) -> proof.Proof:
+        monkeypatch.setattr(trail, "prove_event", prove)
+        journal_keys.rotate(authority, old.id, OPERATOR)
+        return prove(desk, event)
+
+    monkeypatch.setattr(trail, "prove_event", overtaken)
+    with pytest.raises(Conflict, match="successor already"):
+        journal_keys.rotate(authority, old.id, OPERATOR)
+    rotation.settle(authority)
+    moved = [event for event in authority.export_journal() if event["action"] == "key.state-changed"]
+    new = trail.journal_key(authority).id
+    assert [event["object"] for event in moved].count(f"key:{new}") == 1
 
 
 def test_which_keys_go_another_way(world: World, authority: Authority) -> None:

@@ -1,5 +1,6 @@
 """Rotation of an issuing CA: no request fails, the old one revokes to its end, and a crash anywhere is ended."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -39,6 +40,12 @@ def newest(authority: Authority) -> str:
 
 def next_id(authority: Authority) -> str:
     return f"issuing-g{len(states(authority)) + 1}"
+
+
+def retired_keys(world: World) -> dict[str, str]:
+    """That line of the doctor."""
+    checks: list[dict[str, str]] = json.loads(world.run("doctor", "--json").stdout)["checks"]
+    return next(one for one in checks if one["name"] == "retired keys")
 
 
 class Asker(threading.Thread):
@@ -159,8 +166,15 @@ def test_a_crash_in_the_middle_of_taking_over_changes_nothing(
         with pytest.raises(Crash):
             rotation.settle(authority)
     assert [key.id for key in rotation.unsettled(authority)] == [before]
+    told = retired_keys(world)
+    assert (told["level"], before in told["detail"], "certwright ca rotate" in told["next_step"]) == (
+        "warn",
+        True,
+        True,
+    )
     assert "finished an earlier rotation" in rotate(world)
     assert rotation.unsettled(authority) == ()
+    assert retired_keys(world)["level"] == "ok"
     assert newest(authority) == after, "it went on with the one that had begun, and made no other"
     with pytest.raises(Conflict):
         authority.take_over(after, OPERATOR)
