@@ -101,6 +101,7 @@ def _another_door(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 RULES: Mapping[str, Callable[[Any, Any], bool]] = {
     "approvals.commands": _switched_off,
     "approvals.policy": _switched_off,
+    "ca.issuer": _other,
     "ca.permitted_names": _wider(subtrees),
     "ca.reserved_names": _fewer,
     "acme.external_account_required": _switched_off,
@@ -159,11 +160,15 @@ def policy_of(config: Config) -> Values:
 
 
 def weakenings(approved: Values, wanted: Values) -> tuple[Weakening, ...]:
-    """What is weaker in the second than in the first, by key."""
+    """What is weaker in the second than in the first, by key.
+
+    A setting (not an entry of a table) that the first does not know became policy with a newer version: it is taken
+    as it is, for there is nothing to put back.
+    """
     return tuple(
         Weakening(key, approved.get(key), value)
         for key, value in sorted(wanted.items())
-        if key not in approved or _rule(key)(approved[key], value)
+        if (_rule(key)(approved[key], value) if key in approved else key not in RULES)
     )
 
 
