@@ -107,8 +107,13 @@ def _text(subject: x509.Name, oid: x509.ObjectIdentifier) -> str:
 
 
 def finish(session: Session) -> dict[str, Any]:
-    """Ends what an earlier rotation has begun and a crash cut off; answers which keys that were."""
+    """Ends what an earlier rotation has begun and a crash cut off; answers which keys that were.
+
+    It may be under way elsewhere, or cut off a moment ago: certificates that the old generation has begun come first.
+    """
     with signing.signer(session.config, session.config_path), session.authority() as authority:
+        if rotation.unsettled(authority):
+            _drain(authority)
         return {"finished": list(rotation.settle(authority))}
 
 

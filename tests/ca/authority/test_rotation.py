@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -16,6 +17,8 @@ from ca.authority import Authority, rotation
 from ca.errors import Conflict, HSMUnavailable, NotFound, SigningRefused
 from ca.keys.client import SignerClient
 from ca.records import Certificate, Reason, serial_shard
+from cli.rotation import finish
+from cli.session import Session
 from tests.ca.authority.world import OPERATOR, REPOSITORY, World, a_request
 
 pytestmark = pytest.mark.slow
@@ -180,6 +183,29 @@ def test_a_crash_in_the_middle_of_taking_over_changes_nothing(
         authority.take_over(after, OPERATOR)
     with pytest.raises(Conflict):
         authority.take_over(before, OPERATOR)
+
+
+def test_ending_a_rotation_waits_for_what_the_old_generation_has_begun(
+    world: World, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = newest(authority), next_id(authority)
+    rotate(world, *LATER)
+    sign, begun, asker = SignerClient.sign, threading.Event(), Asker(world)
+
+    def slowly(*words: Any, **named: Any) -> bytes:
+        if threading.current_thread() is asker and not begun.is_set():
+            begun.set()
+            time.sleep(4)
+        return sign(*words, **named)
+
+    monkeypatch.setattr(SignerClient, "sign", slowly)
+    asker.start()
+    assert begun.wait(10)
+    authority.take_over(after, OPERATOR)
+    assert finish(Session(world.place.configuration)) == {"finished": [before]}
+    asker.stop()
+    assert not asker.refusals
+    assert asker.issued[0].issuer == before
 
 
 class Crash(Exception):
