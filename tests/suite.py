@@ -20,6 +20,17 @@ BIN = Path(sys.executable).parent
 MEMORY = Path("/dev/shm")
 ROOM = 4 << 30  # octets; a whole run leaves about 1 GiB
 
+# Files that take longest, longest first, below `tests`: the rest of a run would wait for one of them begun late, and
+# xdist's own order, by number of tests, begins those of few long tests last. Measure anew by `--durations=0`.
+LONGEST = (
+    "cli/test_demo.py",
+    "crash/test_storm.py",
+    "interop/test_hsm_bad_days.py",
+    "web/test_ui_browser.py",
+    "ca/authority/test_reconcile.py",
+    "ca/authority/test_rotation.py",
+)
+
 RULES = {
     "ruff check": ["ruff", "check", "--quiet"],
     "ruff format": ["ruff", "format", "--check", "--quiet"],
@@ -50,11 +61,19 @@ def passes(name: str, command: list[str]) -> bool:
 
 
 def pytest_arguments(arguments: list[str]) -> list[str]:
-    """Two workers, a file at a time so that its servers start once; one if somebody looks on (`-s`, `--pdb`)."""
+    """Two workers, a file at a time so that its servers start once, in the order of `turn`; one if somebody looks on
+    (`-s`, `--pdb`).
+    """
     chosen = [argument for argument in arguments if argument != "--fast"]
     fast = ["-m", "not slow"] if "--fast" in arguments else []
     alone = (os.cpu_count() or 1) < 2 or any(a in ("-s", "--pdb") or a.startswith("-n") for a in chosen)
-    return [*fast, *([] if alone else ["-n", "2", "--dist", "loadfile"]), *chosen]
+    return [*fast, *([] if alone else ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]), *chosen]
+
+
+def turn(file: Path, tests: int) -> tuple[int, int]:
+    """By what files are sorted for the workers: those of `LONGEST` as they stand there, then those of most `tests`."""
+    name = file.relative_to(CHECKOUT / "tests").as_posix()
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST), -tests
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,30 @@ def test_a_failed_test_fails_the_whole(suite, programs):
 @pytest.mark.parametrize("argument", ["-s", "--pdb", "-n4"])
 def test_one_worker_where_somebody_looks_on(suite, argument):
     assert suite.pytest_arguments([argument]) == [argument]
+
+
+def test_the_longest_files_come_first_then_those_of_most_tests(suite):
+    tests = suite.CHECKOUT / "tests"
+    long, longest = tests / suite.LONGEST[1], tests / suite.LONGEST[0]
+    sizes = {tests / "a.py": 3, long: 2, tests / "b.py": 40, longest: 1}
+    assert sorted(sizes, key=lambda file: suite.turn(file, sizes[file])) == [
+        longest, long, tests / "b.py", tests / "a.py",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_workers_take_files_in_that_order(suite):
+    assert "--no-loadscope-reorder" in suite.pytest_arguments([]), "else xdist sorts them by number of tests"
+    few = ["tests/ca/test_names.py", "tests/ca/test_csr.py", f"tests/{suite.LONGEST[-1]}"]
+    command = [sys.executable, "-m", "pytest", "-v", "-n", "1", "--dist", "loadfile", "--no-loadscope-reorder"]
+    command += ["--setup-plan", *few]  # which runs none of them
+    done = subprocess.run(command, cwd=suite.CHECKOUT, capture_output=True, text=True, timeout=100)
+    files = list(dict.fromkeys(re.findall(r"tests/\S+?\.py", done.stdout)))
+    assert files[0] == few[-1], done.stdout + done.stderr
+
+
+def test_each_file_that_is_called_long_is_there(suite):
+    assert [name for name in suite.LONGEST if not (suite.CHECKOUT / "tests" / name).is_file()] == []
 
 
 def test_temporary_files_lie_in_memory_where_it_has_room_and_go_with_the_run(suite, monkeypatch, tmp_path):
