@@ -158,8 +158,9 @@ class Key:
 class Issuer:
     """One generation of a CA: `id` is immutable (`issuing-g1`), `name` is for people (`issuing`).
 
-    `kind` is `root` or `issuing`; `parent` is the id of the issuer that certified it (empty for a root). `state` is
-    `pre-active` (waits to take over), `active`, `retired` (issues no more, but still revokes) or `revoked`.
+    `kind` is `root`, `issuing` or `cross` (another certificate of a CA, ours or not; `key_id` is empty for a foreign
+    one); `parent` is the id of the issuer that certified it (empty for a root). `state` is `pre-active` (waits to take
+    over), `active`, `retired` (issues no more, but still revokes), `cross-signed` (of a `cross`) or `revoked`.
     `shards` is the number of CRL shards that were opened with it, ids 0 .. shards-1; the records know those of today.
     """
 

@@ -22,6 +22,8 @@ ROOT_DIR = "The root's own token store and PIN: a folder on a medium that goes o
 ENDS = ("cACompromise", "superseded", "cessationOfOperation", "affiliationChanged", "unspecified")
 """Reasons for which a CA is revoked (RFC 5280 §5.3.1)."""
 
+ROOT = click.option("--root", default="", metavar="ISSUER", help="Which root signs (default: that of ca.issuer).")
+
 WITNESSED: tuple[Decorated, ...] = (
     click.option("--witness", "witnesses", multiple=True, metavar="NAME", help="Who sees it; repeatable."),
     click.option(
@@ -112,11 +114,14 @@ def rotate(session: Session, name: str | None, later: bool, **options: Any) -> N
 
 @command(changes=True, eyes=True)
 @click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), required=True, help=ROOT_DIR)
-@click.option("--revoke", metavar="ISSUER", help="An issuing CA that ends now; it must have a successor.")
+@ROOT
+@click.option(
+    "--revoke", metavar="ISSUER", help="What ends now: an issuing CA that has a successor, or a cross certificate."
+)
 @click.option("--reason", type=click.Choice(ENDS), help="Why it is revoked.")
 @_with(WITNESSED)
 def ceremony(session: Session, **options: Any) -> None:
-    """Holds a later ceremony of the root: signs its next CRLs and their spares, and revokes an issuing CA.
+    """Holds a later ceremony of the root: signs its next CRLs and their spares, and revokes a CA that it certified.
 
     The first CRL is published at once, in place of the present one, and so are the spares when their time comes. It
     needs the root's medium and no signer.
@@ -133,6 +138,38 @@ def ceremony(session: Session, **options: Any) -> None:
         session.confirm(f"Sign {plan.root.spares + 1} CRLs of {plan.root.id}{ends}?")
         session.demand_second(authority)
         made = lists.perform(authority, plan, options)
+    answer(session, made, lambda: facts(made.items()))
+
+
+@command(changes=True, eyes=True)
+@click.argument("subject", metavar="CA")
+@click.option("--root-dir", type=click.Path(path_type=Path, file_okay=False), required=True, help=ROOT_DIR)
+@ROOT
+@click.option("--id", "cross_id", default="", help="Id of the new certificate (default for a CA of ours: CA-by-ROOT).")
+@click.option("--csr", type=click.Path(path_type=Path, exists=True), help="Proof that the CA has its key: its own CSR.")
+@click.option("--permit", multiple=True, metavar="NAME", help="Name constraint, inside the CA's own; repeatable.")
+@click.option("--unconstrained", is_flag=True, help="Certify a CA without name constraints as it is.")
+@click.option("--path-length", type=click.IntRange(min=0), help="How many CAs may follow below; at most as now.")
+@click.option("--life", type=DURATION, default="1825d", show_default=True, help="Never longer than either CA's.")
+@_with(WITNESSED)
+def cross_sign(session: Session, **options: Any) -> None:
+    """Has a root certify the key of another CA: an id of 'ca list', or the file of a foreign one's certificate.
+
+    Who trusts this root alone then accepts what that CA certifies, with the new certificate in the chain. A CA without
+    name constraints gets those of --permit, or of ca.permitted_names. It needs the root's medium and no signer, and
+    'ca ceremony --revoke' takes it back. After any error, or a crash, the same command goes on.
+    """
+    from cli import cross
+
+    with session.authority() as authority:
+        plan = cross.plan(authority, options)
+        shown = plan.summary()
+        if session.dry_run:
+            answer(session, {"dry_run": True, **shown}, lambda: "Would certify:\n" + facts(shown.items()))
+            return
+        session.confirm(f"Have {plan.root.id} certify {shown['subject']}?")
+        session.demand_second(authority, **{name: shown[name] for name in ("root", "sha256", "permitted")})
+        made = cross.perform(authority, plan, options)
     answer(session, made, lambda: facts(made.items()))
 
 
@@ -164,4 +201,5 @@ def show(session: Session, issuer: str, pem: bool) -> None:
 
 def _shape(authority: "Authority", issuer: "Issuer") -> dict[str, Any]:
     open_shards = len(authority.store.open_shards(issuer.id))
-    return shapes.issuer(issuer, authority.store.key(issuer.key_id), open_shards)
+    key = authority.store.key(issuer.key_id) if issuer.key_id else None
+    return shapes.issuer(issuer, key, open_shards)

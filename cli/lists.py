@@ -33,21 +33,24 @@ class Plan:
 
 def plan(authority: Authority, options: Mapping[str, Any]) -> Plan:
     """The plan of the command line's options. Raises `BadRequest`, `Conflict` and `NotFound`."""
-    root = _root(authority)
+    root = signing_root(authority, options["root"])
     number = next_number(room(authority, authority.signer), root.id)
     place = options["transcript"] or authority.config.path(f"ceremony-{root.id}-crl-{number}")
-    return Plan(_signs(authority, root), number, _end(authority, root, options), place.resolve())
+    return Plan(root_plan(authority, root), number, _end(authority, root, options), place.resolve())
 
 
-def _root(authority: Authority) -> Issuer:
-    """The root above the CA that issues."""
-    one = authority.active_issuer()
+def signing_root(authority: Authority, named: str) -> Issuer:
+    """The root of that id, or the one above the CA that issues. Raises `BadRequest` and `NotFound`."""
+    one = authority.store.issuer(named) if named else authority.active_issuer()
+    if named and one.kind != "root":
+        raise BadRequest(f"{named} is no root.", next_step="See 'certwright ca list'.")
     while one.parent:
         one = authority.store.issuer(one.parent)
     return one
 
 
-def _signs(authority: Authority, root: Issuer) -> RootPlan:
+def root_plan(authority: Authority, root: Issuer) -> RootPlan:
+    """The plan of a root that exists."""
     usual = demo_root() if authority.config.mode == "demo" else RootPlan()
     algorithm = authority.store.key(root.key_id).algorithm
     return replace(usual, id=root.id, name=root.name, common_name=root.id, algorithm=algorithm)

@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config show": ("cli.config:show", "Show each value, and where it comes from."),
     "ca init": ("cli.ca:init", "Hold the ceremony: make a root and an issuing CA."),
     "ca ceremony": ("cli.ca:ceremony", "Sign the root's next CRLs, and revoke an issuing CA."),
+    "ca cross-sign": ("cli.ca:cross_sign", "Have a root certify another CA's key."),
     "ca rotate": ("cli.ca:rotate", "Have the next generation of an issuing CA take over."),
     "ca list": ("cli.ca:list_", "List the issuers, every generation."),
     "ca show": ("cli.ca:show", "Show one issuer."),

@@ -88,8 +88,11 @@ def orphan(one: Intent) -> dict[str, Any]:
     }
 
 
-def issuer(one: Issuer, key: Key, open_shards: int) -> dict[str, Any]:
-    """One generation of a CA; `token` says plainly when the key is protected by software alone."""
+def issuer(one: Issuer, key: Key | None, open_shards: int) -> dict[str, Any]:
+    """One generation of a CA; `token` says plainly when the key is protected by software alone.
+
+    The `key` of a foreign CA that was cross-signed is none of ours.
+    """
     from ca.profiles import certificate_period
 
     return {
@@ -98,11 +101,20 @@ def issuer(one: Issuer, key: Key, open_shards: int) -> dict[str, Any]:
         "kind": one.kind,
         "parent": one.parent or None,
         "state": one.state,
-        "algorithm": key.algorithm,
-        "token": token_kind(key),
+        "algorithm": key.algorithm if key else _algorithm(one),
+        "token": token_kind(key) if key else "another CA's",
         "shards": open_shards,
         "not_after": rfc3339(certificate_period(one.certificate).not_after),
     }
+
+
+def _algorithm(one: Issuer) -> str:
+    from cryptography import x509
+
+    from ca.ceremony.subjects import spki_of
+    from ca.keycheck import check_key
+
+    return check_key(spki_of(x509.load_der_x509_certificate(one.certificate)))
 
 
 def ca_certificate(der: bytes) -> dict[str, Any]:

@@ -99,11 +99,14 @@ def _refused(why: str) -> Unauthenticated:
 
 
 def trusted_pem(desk: Desk) -> str:
-    """PEM of what certificates have to lead to: the roots of `ca_file`, or this CA's own unrevoked certificates."""
+    """PEM of what certificates have to lead to: the roots of `ca_file`, or this CA's own unrevoked certificates.
+
+    Not those of CAs that a root of ours has cross-signed: who signs in is not theirs to say.
+    """
     file = desk.config.ui.client_certificates.ca_file
     if file:
         return desk.config.path(file).read_text()
-    own = (one.certificate for one in desk.store.issuers() if one.state != "revoked")
+    own = (one.certificate for one in desk.store.issuers() if one.state != "revoked" and one.kind != "cross")
     return "".join(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode() for der in own)
 
 

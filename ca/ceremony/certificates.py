@@ -23,7 +23,7 @@ from ca.records import make_serial
 
 Extension = x509.Extension[x509.ExtensionType]
 _EVERY_NETWORK = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("::/0"))
-_NOBODY = "nobody.invalid"
+NOBODY = "nobody.invalid"
 """A name that RFC 2606 keeps empty: permitting it alone excludes all others, for every verifier."""
 
 
@@ -32,11 +32,11 @@ def root_certificate(plan: RootPlan, key: PrivateKey, now: int) -> bytes:
     spki = spki_of(key.public_key())
     subject = _subject(plan.common_name, plan.organization)
     extensions = [
-        _extension(x509.BasicConstraints(ca=True, path_length=None), critical=True),
-        _extension(_ca_key_usage(), critical=True),
-        _extension(subject_key_identifier(spki)),
+        extension(x509.BasicConstraints(ca=True, path_length=None), critical=True),
+        extension(_ca_key_usage(), critical=True),
+        extension(subject_key_identifier(spki)),
     ]
-    return _certify(key, subject, subject, spki, Period(now - BACKDATE, now - BACKDATE + plan.life - 1), extensions)
+    return certify(key, subject, subject, spki, Period(now - BACKDATE, now - BACKDATE + plan.life - 1), extensions)
 
 
 def certification_request(plan: RootPlan | IssuingPlan, key: PrivateKey) -> bytes:
@@ -64,17 +64,17 @@ def issuing_certificate(plan: IssuingPlan, csr: bytes, parent: Parent, urls: Url
     issuer = x509.load_der_x509_certificate(parent.certificate)
     spki = proven_key(csr)
     extensions = [
-        _extension(x509.BasicConstraints(ca=True, path_length=0), critical=True),
-        _extension(_ca_key_usage(), critical=True),
-        _extension(subject_key_identifier(spki)),
-        _extension(authority_key_identifier(issuer)),
-        _extension(information_access([(AuthorityInformationAccessOID.CA_ISSUERS, urls.certificate(parent.id))])),
-        _extension(distribution_points(urls.crl(parent.id, 0))),
+        extension(x509.BasicConstraints(ca=True, path_length=0), critical=True),
+        extension(_ca_key_usage(), critical=True),
+        extension(subject_key_identifier(spki)),
+        extension(authority_key_identifier(issuer)),
+        extension(information_access([(AuthorityInformationAccessOID.CA_ISSUERS, urls.certificate(parent.id))])),
+        extension(distribution_points(urls.crl(parent.id, 0))),
     ]
     if not plan.unconstrained:
-        extensions.append(_extension(name_constraints(plan.patterns), critical=True))
+        extensions.append(extension(name_constraints(plan.patterns), critical=True))
     subject = _subject(plan.common_name, plan.organization)
-    return _certify(parent.key, issuer.subject, subject, spki, _within(parent, plan.life, now), extensions)
+    return certify(parent.key, issuer.subject, subject, spki, _within(parent, plan.life, now), extensions)
 
 
 def _within(parent: Parent, life: int, now: int) -> Period:
@@ -97,10 +97,13 @@ def proven_key(csr: bytes) -> bytes:
     return spki
 
 
-def _certify(
+def certify(
     key: PrivateKey, issuer: x509.Name, subject: x509.Name, spki: bytes, period: Period, extensions: list[Extension]
 ) -> bytes:
-    """Records the TBS, signs exactly that, and looks at what came back (KC-08)."""
+    """DER of a CA's certificate: records the TBS, signs exactly that, and looks at what came back (KC-08).
+
+    Raises `IssuanceMismatch` and the HSM family.
+    """
     public_key: PublicKey = key.public_key()
     builder = x509.CertificateBuilder(
         issuer,
@@ -119,7 +122,8 @@ def _certify(
     return certificate.public_bytes(Encoding.DER)
 
 
-def _extension(value: x509.ExtensionType, critical: bool = False) -> Extension:
+def extension(value: x509.ExtensionType, critical: bool = False) -> Extension:
+    """One extension, as certificates hold it."""
     return x509.Extension(value.oid, critical, value)
 
 
@@ -165,8 +169,8 @@ def _permitted(patterns: Sequence[Pattern]) -> Iterator[x509.GeneralName]:
     domains = [p.domain for p in patterns if isinstance(p, URIPattern)]
     yield from map(x509.DNSName, dict.fromkeys(hosts))
     yield from (x509.IPAddress(p.network) for p in patterns if isinstance(p, NetworkPattern))
-    yield from map(x509.UniformResourceIdentifier, dict.fromkeys(domains or [_NOBODY]))
-    yield x509.RFC822Name(_NOBODY)
+    yield from map(x509.UniformResourceIdentifier, dict.fromkeys(domains or [NOBODY]))
+    yield x509.RFC822Name(NOBODY)
 
 
 def _excluded(patterns: Sequence[Pattern]) -> Iterator[x509.GeneralName]:

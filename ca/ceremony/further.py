@@ -66,8 +66,8 @@ def _is_spare(room: Room, root_id: str, number: int) -> bool:
 
 
 def demand_revocable(issuer: Issuer, root_id: str) -> None:
-    """Returns for a CA of that root that issues nothing. Raises `Conflict`."""
-    if issuer.kind != "issuing" or issuer.parent != root_id:
+    """Returns for a CA of that root that issues nothing, or a cross certificate of it. Raises `Conflict`."""
+    if issuer.kind == "root" or issuer.parent != root_id:
         raise Conflict(f"{issuer.id} is no issuing CA under {root_id}.", next_step="See 'certwright ca list'.")
     if issuer.state == "revoked":
         raise Conflict(f"{issuer.id} is revoked already.", next_step="Leave out --revoke to sign further CRLs.")

@@ -95,7 +95,7 @@ def _root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> tuple[Iss
     except NotFound:
         now = room.clock()
         certificate = root_certificate(plan, key.private, now)
-        _note_certificate(scribe, "root certificate signed by itself", certificate)
+        note_certificate(scribe, "root certificate signed by itself", certificate)
         # Shards are for issuance: a root has none, its one CRL is signed at ceremonies.
         root = Issuer(plan.id, plan.name, "root", plan.id, certificate, shards=0, created_at=now)
         return root, sign_lists(root, plan, key, scribe, now, number=1, revoked=[])
@@ -108,7 +108,7 @@ def recorded_root(room: Room, plan: RootPlan, key: RootKey, scribe: Scribe) -> I
         raise KeyMismatch(
             f"The token holds another key than that of {root.id}.", next_step="Bring the token of the first ceremony."
         )
-    _note_certificate(scribe, "root certificate found in the records", root.certificate)
+    note_certificate(scribe, "root certificate found in the records", root.certificate)
     return root
 
 
@@ -143,7 +143,7 @@ def _certify(room: Room, plan: IssuingPlan, key: Key, parent: Parent, scribe: Sc
     scribe.note("request of the issuing key", sha256=sha256(request))
     certificate = issuing_certificate(plan, request, parent, room.urls, room.clock())
     permitted = list(plan.permitted) or ["everything: --unconstrained was said"]
-    _note_certificate(scribe, f"certificate of {plan.id} signed by {parent.id}", certificate, permitted=permitted)
+    note_certificate(scribe, f"certificate of {plan.id} signed by {parent.id}", certificate, permitted=permitted)
     return certificate
 
 
@@ -180,7 +180,8 @@ def note_key(scribe: Scribe, action: str, key: Key, **more: object) -> None:
     )
 
 
-def _note_certificate(scribe: Scribe, action: str, der: bytes, **more: object) -> None:
+def note_certificate(scribe: Scribe, action: str, der: bytes, **more: object) -> None:
+    """What a certificate says, and its hash."""
     certificate = x509.load_der_x509_certificate(der)
     period = certificate_period(der)
     scribe.note(

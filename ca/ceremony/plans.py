@@ -76,8 +76,35 @@ class IssuingPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossPlan:
+    """Another CA's key that a root certifies: `subject` is its certificate in DER, `id` that of the new certificate.
+
+    `life` in seconds. `permitted` and `path_length` only narrow; without any names, the subject's own constraints stay,
+    or `unconstrained` must be said. `request` is a CSR in DER by the subject's key, empty for none.
+    """
+
+    id: str
+    subject: bytes
+    request: bytes = b""
+    life: int = 1825 * DAY
+    permitted: tuple[str, ...] = ()
+    unconstrained: bool = False
+    path_length: int | None = None
+    patterns: tuple[Pattern, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ConfigError(
+                f"{self.id!r} is no id of an issuer.", next_step="Use lower-case letters, digits, hyphens."
+            )
+        object.__setattr__(self, "patterns", subtrees(self.permitted))
+        if self.permitted and self.unconstrained:
+            raise ConfigError(f"{self.id}: --permit and --unconstrained exclude each other.", next_step="Say one.")
+
+
+@dataclass(frozen=True, slots=True)
 class End:
-    """The issuing CA that its root revokes, and why."""
+    """The issuing CA, or cross certificate, that its root revokes, and why."""
 
     issuer: str
     reason: Reason

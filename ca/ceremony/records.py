@@ -89,6 +89,17 @@ def record_lists(room: Room, root: Issuer, made: Lists, transcript: Transcript, 
         room.journal.append(_performed(root.id, root.key_id, transcript, actor))
 
 
+def record_cross(room: Room, cross: Issuer, root: Issuer, transcript: Transcript, actor: Actor) -> None:
+    """A cross certificate of that root: its record, what is published, and the events."""
+    with room.store.transaction():
+        room.store.add_issuer(cross)
+        for publication in _certificate(cross, room.clock()):
+            room.publisher.put(publication)
+        detail = {"by": root.id, "of": cross.key_id, "sha256": sha256(cross.certificate)}
+        room.journal.append(Event("issuer.cross-signed", actor, f"issuer:{cross.id}", key=root.key_id, detail=detail))
+        room.journal.append(_performed(cross.id, root.key_id, transcript, actor))
+
+
 def record_activation(room: Room, issuing: Issuer, responder: Responder, actor: Actor) -> None:
     """From here on the issuer issues, unless it was planned to wait: issuer, key, responder and events at once."""
     responder_key = room.signer.key(responder.key_id)

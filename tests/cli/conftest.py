@@ -23,7 +23,7 @@ from cli.processes import SUPERVISOR
 from tests.ports import free_port
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-CEREMONIES = (["ca", "init"], ["ca", "rotate"], ["ca", "ceremony"], ["key", "provision"])
+CEREMONIES = (["ca", "init"], ["ca", "rotate"], ["ca", "ceremony"], ["ca", "cross-sign"], ["key", "provision"])
 
 
 @pytest.fixture(name="eventually")

@@ -18,6 +18,7 @@ from ca.journal import history
 from ca.records import Actor
 from cli.session import operator
 from tests.cli.conftest import Done, Installation
+from tests.cli.test_cross import foreign_root
 from tests.web.ui_passkeys import Authenticator, approve, enrol
 from tests.web.ui_people import Browser, signed_in
 
@@ -96,7 +97,9 @@ def test_a_rotation_waits_before_anything_is_made(held: Held) -> None:
     held.waits("ca", "rotate", "--root-dir", held.ca.place.root_token, "--yes")
     assert {one.id for one in held.authority.store.issuers()} == {"root-g1", "issuing-g1"}
     held.waits("ca", "ceremony", "--root-dir", held.ca.place.root_token, "--yes")
-    assert not list(held.ca.place.path.glob("ceremony-root*"))
+    foreign = foreign_root(held.ca.place.path / "foreign.pem")
+    held.waits("ca", "cross-sign", foreign, "--id", "partner-g1", "--root-dir", held.ca.place.root_token, "--yes")
+    assert not list(held.ca.place.path.glob("ceremony-[rp]*"))
     assert "issuing-g2" not in {key.id for key in iter(held.authority.signer.keys())}
 
 
