@@ -37,11 +37,11 @@ def renew_lists(
     note_key(scribe, "root key opened", root_key.record, token=root_key.token)
     confirm_root_key(root_key, plan, scribe)
     root = recorded_root(room, plan, root_key, scribe)
+    number = next_number(room, root.id)  # before the list is read: another ceremony after that makes it stale
     published = room.publisher.get(crl.shard_path(root.id, 0)).body
     revoked = list(_told(root, published, minutes.actor))
     if end is not None:
         revoked.append(_ended(room, root, end, minutes.actor, scribe))
-    number = next_number(room, root.id)
     made = sign_lists(root, plan, root_key, scribe, room.clock(), number=number, revoked=revoked)
     crl.gate(published, made[0][1], lambda _serial, _before: False)
     transcript = scribe.finish(f"Ceremony for the CRLs of {root.id}", minutes.witnesses, minutes.attestation)

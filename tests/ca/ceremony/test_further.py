@@ -15,7 +15,7 @@ from ca.ceremony.plans import End, RootPlan, demo_issuing
 from ca.ceremony.spares import publish_due_spares
 from ca.ceremony.transcript import Transcript
 from ca.clock import system_clock
-from ca.errors import Conflict, KeyMismatch, NotFound
+from ca.errors import Conflict, KeyMismatch, NotFound, StalePublication
 from ca.records import Actor, Reason
 
 pytestmark = pytest.mark.slow
@@ -169,3 +169,20 @@ def test_inc01_a_list_that_forgets_a_revocation_is_not_published(
     with pytest.raises(Exception, match="INC-01"):
         renew_lists(world.room, PLAN, root, minutes())
     assert world.folder.get(PATH).body == before
+
+
+def test_what_another_ceremony_revokes_meanwhile_is_not_taken_back(
+    world: Any, root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = further._told
+
+    def overtaken(*words: Any) -> Any:
+        before = list(told(*words))
+        monkeypatch.setattr(further, "_told", told)
+        renew_lists(world.room, PLAN, root, minutes(), End("issuing-g1", Reason.CA_COMPROMISE))
+        return before
+
+    monkeypatch.setattr(further, "_told", overtaken)
+    with pytest.raises(StalePublication):
+        renew_lists(world.room, PLAN, root, minutes())
+    assert set(entries(world)) == {serial(world, "issuing-g1")}
