@@ -232,7 +232,14 @@ class Proposal:
         return login_of(self.proposed_by) == login_of(person)
 
     def is_by_giver(self, person: Person) -> bool:
-        """Whether whoever gave that person his roles proposed it: on the host or at the web UI, either time."""
+        """Whether whoever gave that person his roles proposed it.
+
+        Not when he gave them on the host and proposes in the browser: so do the first people of each CA come in, and
+        who has the host can do it all without any of them (docs/threat-model.md).
+        """
+        host = "operator:"
+        if person.granted_by.startswith(host) and not self.proposed_by.startswith(host):
+            return False
         return login_of(self.proposed_by) == login_of(person.granted_by)
 
     @property

@@ -5,8 +5,14 @@ Several do come: a process whose supervisor dies gets its SIGTERM again for each
 become its parent (prctl(2), PR_SET_PDEATHSIG).
 """
 
+import math
 import signal
+import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
+
+LOOK = 1.0
+"""Seconds after which a wait looks again: Python handles a signal that comes just before the kernel's wait after it."""
 
 
 class Told:
@@ -31,11 +37,13 @@ class Told:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Returns when it is told, or after so many seconds; answers whether it is."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
         while not self._told:
-            try:
-                self._news.get(timeout=timeout)
-            except Empty:
-                return self._told
+            left = min(LOOK, end - time.monotonic())
+            if left <= 0:
+                return False
+            with suppress(Empty):
+                self._news.get(timeout=left)
         self._news.put(None)  # somebody else may wait too
         return True
 

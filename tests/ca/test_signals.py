@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -83,3 +84,12 @@ def test_a_burst_of_signals_ends_a_process() -> None:
             for _ in range(6):
                 os.kill(process.pid, signal.SIGTERM)
             assert process.wait(60) in (0, -signal.SIGTERM)  # the last ones may find it on its way out
+
+
+def test_a_wait_looks_again_within_a_second() -> None:
+    """A signal just before the kernel's wait is handled only after it; here nobody wakes it at all."""
+    told = Told()
+    threading.Timer(0.1, setattr, (told, "_told", True)).start()
+    began = time.monotonic()
+    assert told.wait(30)
+    assert time.monotonic() - began < 10
