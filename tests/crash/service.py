@@ -104,7 +104,13 @@ class Service:
         return True
 
     def wait_until_ready(self, seconds: float = 90) -> None:
-        wait_for(self.ready, seconds, lambda: self.place.log.read_text()[-4000:])
+        """It may have ended since it was started: where its killed predecessor still held a port."""
+
+        def is_ready() -> bool:
+            self.keep()
+            return self.ready()
+
+        wait_for(is_ready, seconds, lambda: self.place.log.read_text()[-4000:])
 
     def session(self) -> requests.Session:
         """A client that trusts this CA's root and no environment."""
