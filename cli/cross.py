@@ -7,18 +7,17 @@ from typing import Any
 
 from cryptography import x509
 
-from ca.authority import Authority, standing
+from ca.authority import Authority
 from ca.ceremony.cross import cross_sign, demand_permitted
 from ca.ceremony.plans import CrossPlan, RootPlan
-from ca.ceremony.root_key import find_root_key
 from ca.ceremony.subjects import demand_authority
 from ca.ceremony.transcript import sha256
 from ca.clock import rfc3339
 from ca.errors import BadCSR, BadRequest
 from ca.profiles import certificate_period
 from ca.records import Issuer
-from cli.ceremony import brought_token, minutes, permitted, room
-from cli.lists import root_plan, signing_root
+from cli.ceremony import permitted, room
+from cli.lists import root_opened, root_plan, signing_root
 from cli.types import certificate_der
 
 
@@ -104,15 +103,8 @@ def _permitted(authority: Authority, subject: bytes, options: Mapping[str, Any])
 
 def perform(authority: Authority, plan: Plan, options: Mapping[str, Any]) -> dict[str, Any]:
     """Holds it, and answers what is published now. May be done again after an error. It needs no signer."""
-    standing.demand_confirmed(authority)
-    statement: Path | None = options["attestation"]
-    seen = minutes(plan.transcript, options["witnesses"], statement.read_text() if statement else "")
-    token = brought_token(authority.config, options["root_dir"].resolve())
-    try:
-        key = find_root_key(token, plan.root, authority.clock)
+    with root_opened(authority, plan.root, plan.transcript, options) as (key, seen):
         made = cross_sign(room(authority, authority.signer), plan.root, key, plan.cross, seen)
-    finally:
-        token.close()
     return {
         "issuer": made.id,
         "by": plan.root.id,

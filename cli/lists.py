@@ -1,14 +1,16 @@
 """`certwright ca ceremony`, step by step: the root of these records, what is to be signed, the ceremony."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ca.authority import Authority, standing
 from ca.ceremony.further import demand_revocable, next_number, renew_lists
+from ca.ceremony.hold import Minutes
 from ca.ceremony.plans import End, RootPlan, demo_root
-from ca.ceremony.root_key import find_root_key
+from ca.ceremony.root_key import RootKey, find_root_key
 from ca.clock import rfc3339
 from ca.errors import BadRequest
 from ca.records import Issuer, Reason
@@ -66,17 +68,25 @@ def _end(authority: Authority, root: Issuer, options: Mapping[str, Any]) -> End 
     return End(issuer.id, Reason(options["reason"]))
 
 
-def perform(authority: Authority, plan: Plan, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Holds it, and answers what is published now. May be done again after an error. It needs no signer."""
+@contextmanager
+def root_opened(
+    authority: Authority, root: RootPlan, transcript: Path, options: Mapping[str, Any]
+) -> Iterator[tuple[RootKey, Minutes]]:
+    """The root's key while its token is open, and where the minutes of that ceremony go. It needs no signer."""
     standing.demand_confirmed(authority)
     statement: Path | None = options["attestation"]
-    seen = minutes(plan.transcript, options["witnesses"], statement.read_text() if statement else "")
+    seen = minutes(transcript, options["witnesses"], statement.read_text() if statement else "")
     token = brought_token(authority.config, options["root_dir"].resolve())
     try:
-        key = find_root_key(token, plan.root, authority.clock)
-        made = renew_lists(room(authority, authority.signer), plan.root, key, seen, plan.end)
+        yield find_root_key(token, root, authority.clock), seen
     finally:
         token.close()
+
+
+def perform(authority: Authority, plan: Plan, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Holds it, and answers what is published now. May be done again after an error. It needs no signer."""
+    with root_opened(authority, plan.root, plan.transcript, options) as (key, seen):
+        made = renew_lists(room(authority, authority.signer), plan.root, key, seen, plan.end)
     return {
         "root": plan.root.id,
         "crl": made[0].number,

@@ -74,8 +74,9 @@ def record_start(desk: Desk, process: str) -> None:
     for weakness in desk.store.weaknesses():
         structlog.get_logger().warning("database.weak", why=weakness, next_step="See docs/postgresql.md, 'Durability'.")
     policies.settle(desk)
-    for one in policies.waiting(desk):
-        structlog.get_logger().warning("policy.waits", key=one.key, next_step="Run 'certwright config approve'.")
+    waits = [one.key for one in policies.waiting(desk)]
+    for key in waits:
+        structlog.get_logger().warning("policy.waits", key=key, next_step="Run 'certwright config approve'.")
     with desk.store.transaction():
         desk.journal.append(
             Event(
@@ -85,7 +86,7 @@ def record_start(desk: Desk, process: str) -> None:
                 detail={
                     "digest": desk.config.digest(),
                     "mode": desk.config.mode,
-                    "waiting": [one.key for one in policies.waiting(desk)],
+                    "waiting": waits,
                 },
             )
         )

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from ca.authority import Authority, certificate_sign_on
 from ca.errors import CAError, Unauthenticated
 from web.ui.door import client, go, inside, welcome
-from web.ui.signing_in import TICKET, Ticket, keep_ticket, sign_in_again
+from web.ui.signing_in import Ticket, come_back, keep_ticket, sign_in_again
 
 REFUSALS = {
     "missing": "Your browser showed no certificate.",
@@ -30,13 +30,7 @@ def mount(blueprint: Blueprint, authority: Authority) -> None:
 
     @blueprint.get("/sign-in/certificate/back")
     def shown_certificate() -> Response:
-        ticket = Ticket.of(request.cookies.get(TICKET, ""))
-        try:
-            response = _arrived(authority, ticket)
-        except CAError as error:
-            response = sign_in_again(authority, error)
-        response.delete_cookie(TICKET, secure=True, httponly=True, samesite="Lax", path="/")
-        return response
+        return come_back(authority, _arrived)
 
 
 def _arrived(authority: Authority, ticket: Ticket) -> Response:

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -97,13 +98,7 @@ def _single_sign_on(blueprint: Blueprint, authority: Authority) -> None:
 
     @blueprint.get("/sign-in/oidc/back")
     def signed_on() -> Response:
-        ticket = Ticket.of(request.cookies.get(TICKET, ""))
-        try:
-            response = _arrived(authority, ticket)
-        except CAError as error:
-            response = sign_in_again(authority, error)
-        response.delete_cookie(TICKET, secure=True, httponly=True, samesite="Lax", path="/")
-        return response
+        return come_back(authority, _arrived)
 
 
 def _leave(authority: Authority, one: SignIn | None) -> Response:
@@ -113,6 +108,17 @@ def _leave(authority: Authority, one: SignIn | None) -> Response:
     except CAError as error:
         return sign_in_again(authority, error)
     return keep_ticket(response, ticket, sign_on.ROUND_LIFE)
+
+
+def come_back(authority: Authority, arrived: Callable[[Authority, Ticket], Response]) -> Response:
+    """What `arrived` makes of the browser's ticket, or the sign-in page with what went wrong; the ticket is spent."""
+    ticket = Ticket.of(request.cookies.get(TICKET, ""))
+    try:
+        response = arrived(authority, ticket)
+    except CAError as error:
+        response = sign_in_again(authority, error)
+    response.delete_cookie(TICKET, secure=True, httponly=True, samesite="Lax", path="/")
+    return response
 
 
 def keep_ticket(response: Response, ticket: Ticket, life: int) -> Response:
